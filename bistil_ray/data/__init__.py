@@ -1,0 +1,1 @@
+"""Corpora, blocks of ids and labelled data: found, checked, read and prepared."""

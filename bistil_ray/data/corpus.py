@@ -1,0 +1,93 @@
+"""Unlabelled text: the Parquet files of a language, what is in them, and their texts without the bad rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from ..errors import DataError
+from .parquet import SUFFIX, column_type, explained, inside, is_file, is_text, names_in, open_parquet
+from .rows import usable_texts
+
+# What is held in memory while reading: rows per batch, and bytes of text in it.
+_BATCH_ROWS = 1024
+_BATCH_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a corpus that one worker reads: one row group of one file."""
+
+    uri: str
+    row_group: int
+    rows: int
+
+
+def corpus_files(corpora: str, language: str) -> list[str]:
+    """Find ``<corpora>/<language>.parquet`` or ``<corpora>/<language>/*.parquet``, ordered by name.
+
+    ``corpora`` is a folder, ``s3://``, ``gs://`` or ``hf://datasets/...``. If both exist, the single file is
+    taken. DataError says which paths were looked for and which languages are there.
+    """
+    single, folder = inside(corpora, language + SUFFIX), inside(corpora, language)
+    if is_file(single):
+        return [single]
+    entries = names_in(folder).items()
+    files = [inside(folder, name) for name, is_folder in entries if name.endswith(SUFFIX) and not is_folder]
+    if not files:
+        entries = names_in(corpora).items()
+        present = {
+            name.removesuffix(SUFFIX) for name, is_folder in entries if is_folder or name.endswith(SUFFIX)
+        }
+        raise DataError(
+            f"no corpus for language {language!r}: neither {single} nor {inside(folder, '*' + SUFFIX)} "
+            f"exists; languages there: {', '.join(sorted(present)) or 'none'} (--corpora)"
+        )
+    return files
+
+
+def list_shards(files: Sequence[str], column: str) -> list[Shard]:
+    """Cut ``files`` into shards by reading their footers alone.
+
+    DataError if one is no Parquet file or truncated, has no ``column`` or one that holds no strings, or if
+    all of them together have no rows.
+    """
+    shards: list[Shard] = []
+    for uri in files:
+        with open_parquet(uri) as file:
+            kind = column_type(uri, file.schema_arrow, column, "text_column")
+            if not is_text(kind):
+                raise DataError(
+                    f"column {column!r} of {uri} holds {kind}, but must hold strings (text_column)"
+                )
+            groups = [
+                file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)
+            ]
+            shards += [Shard(uri, index, rows) for index, rows in enumerate(groups) if rows]
+    if not shards:
+        raise DataError(f"{', '.join(files)} has no rows (--corpora)")
+    return shards
+
+
+def read_texts(shard: Shard, column: str, tally: Counter[str]) -> Iterator[list[str]]:
+    """Read a shard's texts batch by batch, as they are.
+
+    Rows that are null, empty, over a megabyte or not valid text are left out and counted in ``tally`` (see
+    ``usable_texts``). DataError for a damaged file.
+    """
+    with open_parquet(shard.uri) as file:
+        rows = _batch_rows(file.metadata.row_group(shard.row_group), column)
+        with explained(shard.uri):
+            for batch in file.iter_batches(rows, [shard.row_group], [column], use_threads=False):
+                yield usable_texts(batch.column(0), tally)
+
+
+def _batch_rows(group: pq.RowGroupMetaData, column: str) -> int:
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    size = max(
+        (chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column), default=0
+    )
+    return max(1, min(_BATCH_ROWS, group.num_rows * _BATCH_BYTES // max(1, size)))

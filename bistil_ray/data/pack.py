@@ -1,0 +1,186 @@
+"""Text to ids to blocks: what a worker does with one shard of a corpus.
+
+Documents are tokenised with their sentence markers, one after the other, and cut into blocks of a fixed
+length without padding, as the published BISTIL code packs its text. A shard's last, incomplete block is
+dropped: at most length - 1 ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from transformers import PreTrainedTokenizerFast
+
+from ..models.families import load_tokenizer
+from ..storage import replacing
+from ..vocab.count import count_ids
+from .corpus import Shard, read_texts
+
+# Blocks of a row group: what is read, and shuffled, at a time.
+GROUP_BLOCKS = 4096
+
+
+@dataclass(frozen=True)
+class PackedShard:
+    """What became of a shard: blocks written, facts about held-out documents, rows left out by reason.
+
+    ``held_out_characters`` are code points of the text as it stands in the corpus, ``held_out_pieces`` its
+    tokens that are neither special nor unknown: with the mean loss of a piece they give bits per character.
+    """
+
+    blocks: int
+    held_out_blocks: int
+    held_out_characters: int
+    held_out_pieces: int
+    tally: Counter[str]
+
+
+def pack_shard(
+    shard: Shard,
+    column: str,
+    tokenizer_folder: str,
+    length: int,
+    held_out_share: float,
+    seed: int,
+    blocks_folder: str,
+    held_out_folder: str,
+) -> PackedShard:
+    """Tokenise a shard once and write its blocks, those of held-out documents apart.
+
+    Each folder gets one file named after the shard, whole or not at all, so that doing a shard twice
+    changes nothing.
+    """
+    tokenizer = _tokenizer(tokenizer_folder)
+    countable = np.ones(_vocab_size(tokenizer), dtype=bool)
+    countable[tokenizer.all_special_ids] = False
+    tally: Counter[str] = Counter()
+    characters = pieces = 0
+    name = f"{PurePosixPath(shard.uri.partition('?')[0]).stem}-{shard.row_group:05d}.parquet"
+    with (
+        block_file(Path(blocks_folder, name), length) as blocks,
+        block_file(Path(held_out_folder, name), length) as held_out,
+    ):
+        for texts in read_texts(shard, column, tally):
+            for text, ids in zip(texts, tokenise_texts(tokenizer, texts), strict=True):
+                if is_held_out(text, held_out_share, seed):
+                    held_out.add(ids)
+                    characters += len(text)
+                    pieces += int(countable[ids].sum())
+                else:
+                    blocks.add(ids)
+    return PackedShard(blocks.written, held_out.written, characters, pieces, tally)
+
+
+def count_shard(shard: Shard, column: str, tokenizer_folder: str) -> np.ndarray:
+    """Count how often each token occurs in a shard, sentence markers not added: int64 (V,)."""
+    tokenizer = _tokenizer(tokenizer_folder)
+    counts = np.zeros(_vocab_size(tokenizer), dtype=np.int64)
+    for texts in read_texts(shard, column, Counter()):
+        ids = tokenise_texts(tokenizer, texts, markers=False)
+        if ids:
+            counts += count_ids(np.concatenate(ids), len(counts))
+    return counts
+
+
+def is_held_out(text: str, share: float, seed: int) -> bool:
+    """Tell whether a document is kept for measuring: ``share`` of all, chosen by content and ``seed`` alone.
+
+    So the choice does not depend on files, shards or order, and copies of a document are all on one side.
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=8, key=str(seed).encode()).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
+
+
+def tokenise_texts(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], markers: bool = True
+) -> list[np.ndarray]:
+    """Give the ids of each text, int32, whole; with ``markers`` between the tokenizer's sentence markers.
+
+    Runs in parallel where TOKENIZERS_PARALLELISM allows it.
+    """
+    backend = tokenizer.backend_tokenizer
+    # Both may be left over from an earlier call or come with the files; transformers sets them at every call.
+    backend.no_truncation()
+    backend.no_padding()
+    return [
+        np.array(encoding.ids, dtype=np.int32)
+        for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=markers)
+    ]
+
+
+class BlockPacker:
+    """Cuts a stream of ids into blocks of ``length``, keeping what is left over for the next call."""
+
+    def __init__(self, length: int) -> None:
+        """Start with nothing left over."""
+        self._length = length
+        self._rest = np.empty(0, dtype=np.int32)
+
+    def add(self, ids: Sequence[np.ndarray]) -> np.ndarray:
+        """Append documents (ids each) and give the blocks that are full now, int32 (N, length)."""
+        stream = np.concatenate([self._rest, *ids]).astype(np.int32, copy=False)
+        full = len(stream) - len(stream) % self._length
+        self._rest = stream[full:].copy()
+        return stream[:full].reshape(-1, self._length)
+
+
+class BlockFile:
+    """A Parquet file of blocks being written: a column ``ids`` of lists of fixed size."""
+
+    def __init__(self, writer: pq.ParquetWriter, length: int) -> None:
+        """Write through ``writer``."""
+        self._writer, self._packer = writer, BlockPacker(length)
+        self._waiting: list[np.ndarray] = []
+        self._waiting_ids, self._group_ids = 0, GROUP_BLOCKS * length
+        self.written = 0
+
+    def add(self, ids: np.ndarray) -> None:
+        """Append a document."""
+        self._waiting.append(ids)
+        self._waiting_ids += len(ids)
+        if self._waiting_ids >= self._group_ids:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the full blocks so far as a row group."""
+        blocks = self._packer.add(self._waiting)
+        self._waiting, self._waiting_ids = [], 0
+        if len(blocks):
+            column = pa.FixedSizeListArray.from_arrays(pa.array(blocks.reshape(-1)), blocks.shape[1])
+            self._writer.write_table(pa.table([column], schema=self._writer.schema))
+            self.written += len(blocks)
+
+
+@contextmanager
+def block_file(path: Path, length: int) -> Iterator[BlockFile]:
+    """Write a file of blocks that appears at ``path`` when the block of code ends well."""
+    # Lists are never null nor are ids: without these levels a file is smaller and read faster.
+    schema = pa.schema(
+        [pa.field("ids", pa.list_(pa.field("element", pa.int32(), nullable=False), length), nullable=False)]
+    )
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=False) as writer,
+    ):
+        file = BlockFile(writer, length)
+        yield file
+        file.flush()
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(folder: str) -> PreTrainedTokenizerFast:
+    return load_tokenizer(folder)
+
+
+def _vocab_size(tokenizer: PreTrainedTokenizerFast) -> int:
+    # A vocabulary may have gaps, so its highest id counts, not its number of tokens.
+    return max(tokenizer.get_vocab().values()) + 1

@@ -1,0 +1,98 @@
+"""The cluster at hand: starting or joining Ray, and how many steps fit side by side."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import psutil
+import ray
+import torch
+
+from ..config import Execution
+from ..errors import ConfigError
+from ..plan import Plan
+from .launch import Slot
+
+BYTES_PER_TRIAL = 1.2e9
+"""Host memory of a trial before any model: Python, torch, transformers and Ray."""
+BYTES_PER_PARAMETER = 24
+"""Teacher, its gradients and optimiser in float32, and room for activations."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cluster has; ``memory`` is that of the smallest node, in bytes."""
+
+    cpus: float
+    gpus: float
+    nodes: int
+    memory: float
+
+
+def local_resources() -> Resources:
+    """What this machine would give a cluster of its own, without starting one."""
+    return Resources(_cores(), torch.cuda.device_count(), 1, psutil.virtual_memory().total)
+
+
+def connect(execution: Execution) -> Resources:
+    """Join the cluster at ``execution.address``, or start one on this machine; give what it has."""
+    if execution.address is not None:
+        try:
+            ray.init(address=execution.address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError) as problem:
+            raise ConfigError(f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}") from problem
+    elif not ray.is_initialized():
+        ray.init(
+            num_cpus=_cores(),
+            log_to_driver=False,
+            logging_level="ERROR",
+            # An early stop under Ray Train is cleaned up through the dashboard; nothing else needs it.
+            include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
+            object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
+        )
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    total = ray.cluster_resources()
+    memory = min((node["Resources"].get("memory", 0.0) for node in nodes if node["Resources"].get("CPU")), default=0.0)
+    return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory)
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was started here ends."""
+    ray.shutdown()
+
+
+def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[Slot, int]:
+    """Work out the room of one step and how many fit side by side; nothing is guessed.
+
+    Raises ConfigError where not even one fits.
+    """
+    workers = execution.workers
+    gpus = execution.gpus_per_worker if execution.gpus_per_worker is not None else float(resources.gpus > 0)
+    if gpus * workers > resources.gpus:
+        raise ConfigError(
+            f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, but the cluster has {resources.gpus:g}"
+        )
+    simple = workers == 1 and resources.gpus == 0 and resources.nodes == 1
+    launcher = execution.launcher if execution.launcher != "auto" else ("process" if simple else "train")
+    if launcher == "process" and workers > 1:
+        raise ConfigError(f"--workers {workers} needs Ray Train: set execution.launcher to train or auto")
+    # A quarter of the machine for each step, but whole cores: small students gain little from more threads.
+    cpus = max(1.0, resources.cpus // (4 * workers)) if not gpus else max(1.0, resources.cpus // max(1, resources.gpus / gpus))
+    by_cpu = int(resources.cpus // (cpus * workers))
+    by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
+    by_memory = int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, workers)) if resources.memory else by_cpu
+    if by_cpu < 1:
+        raise ConfigError(f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g}")
+    parallel = max(1, min(by_cpu, by_gpu, max(1, by_memory)))
+    if execution.max_parallel is not None:
+        parallel = min(parallel, execution.max_parallel)
+    return Slot(launcher, workers, cpus, gpus), parallel
+
+
+def _bytes_per_step(plan: Plan, workers: int) -> float:
+    return workers * (BYTES_PER_TRIAL + BYTES_PER_PARAMETER * plan.largest_model)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

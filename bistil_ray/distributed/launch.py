@@ -1,0 +1,141 @@
+"""The two launchers of a step behind one small seam: in the trial's own process, or on Ray Train workers.
+
+Both call ``run_step`` with a context; neither knows what the step does. A trial that catches an exception of its step
+reports it as its result, so that only lost processes are retried by Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from ..errors import BistilError
+from ..plan import Step
+from ..steps.context import Job
+from ..steps.run import make_job, run_step
+from .stream import DATA_CPUS, RayContext
+
+DRIVER_CPUS = 0.01
+"""What a trial reserves when its workers reserve the real thing: zero is not allowed."""
+RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The room one step gets: ``workers`` processes of ``cpus`` cores and ``gpus`` devices each, and the launcher."""
+
+    launcher: str
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def trial_resources(self) -> dict[str, float]:
+        """What Ray Tune reserves for the trial itself."""
+        if self.launcher == "train":
+            return {"cpu": DRIVER_CPUS}
+        return {"cpu": self.reserved_cpus, "gpu": self.gpus}
+
+    @property
+    def reserved_cpus(self) -> float:
+        """A worker's reservation: its cores less the share kept free for data tasks."""
+        return max(DRIVER_CPUS, self.cpus - 3 * DATA_CPUS)
+
+
+def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot: Slot) -> None:
+    """Ray Tune's function: run the step named in ``config`` and report how it went."""
+    step = steps[config["step"]]
+    launch = _on_workers if slot.launcher == "train" else _in_process
+    try:
+        result = launch(make_job(step, Path(folder)), slot)
+    except Exception as problem:
+        text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
+        tune.report({"state": "failed", "error": _root_message(problem), "details": text, "progress": 1.0})
+        return
+    tune.report({"state": "done", "progress": 1.0, **_figures(result)})
+
+
+def _in_process(job: Job, slot: Slot) -> dict[str, Any]:
+    torch.set_num_threads(max(1, int(slot.cpus)))
+    device = torch.device("cuda" if slot.gpus else "cpu")
+    return run_step(job, RayContext(_forward(tune.report), device))
+
+
+def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
+    from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"job": job, "slot": slot},
+        scaling_config=ScalingConfig(
+            num_workers=slot.workers,
+            use_gpu=slot.gpus > 0,
+            resources_per_worker={"CPU": slot.reserved_cpus} | ({"GPU": slot.gpus} if slot.gpus else {}),
+        ),
+        run_config=RunConfig(
+            name=job.folder.name,
+            storage_path=str(job.folder.parent.parent / "train"),
+            callbacks=[TuneReportCallback()],
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            failure_config=FailureConfig(max_failures=RETRIES, controller_failure_limit=RETRIES),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    trainer.fit()
+    from ..storage import read_result
+
+    return read_result(job.folder)
+
+
+def _worker(config: dict[str, Any]) -> None:
+    from ray import train
+    from ray.train.torch import get_device
+
+    slot: Slot = config["slot"]
+    torch.set_num_threads(max(1, int(slot.cpus)))
+    place = train.get_context()
+    report = _forward(train.report)
+    run_step(config["job"], RayContext(report, get_device(), place.get_world_rank(), place.get_world_size()))
+
+
+def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    return lambda metrics: report({"state": "running", "progress": 0.0, **_figures(metrics)})
+
+
+def _figures(values: dict[str, Any]) -> dict[str, Any]:
+    """What goes through Tune's logs: plain figures and words; the whole result lies in the step's folder."""
+    record = values.get("record") or {}
+    merged = {**values, **{name: record[name] for name in ("score", "validation_score") if name in record}}
+    return {name: value for name, value in merged.items() if isinstance(value, int | float | str)}
+
+
+def _root_message(problem: BaseException) -> str:
+    while isinstance(problem, ray.exceptions.RayTaskError | ray.train.TrainingFailedError) and problem.__cause__:
+        problem = problem.__cause__
+    text = str(problem).strip().splitlines()
+    return f"{type(problem).__name__}: {text[-1] if text else ''}" if not isinstance(problem, BistilError) else str(problem)
+
+
+def quiet() -> None:
+    """Keep Ray's own chatter out of the terminal; called before Ray starts."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,72 @@
+"""A Ray Tune searcher that walks a plan: it hands out steps whose needs are done, and nothing when none is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from ..plan import Plan, Step
+
+Outcome = Callable[[Step, str, str], None]
+METRIC = "progress"
+
+
+class StepSearcher(Searcher):
+    """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
+
+    ``outcome(step, state, reason)`` is told when a step is ``running``, ``done``, ``failed``, ``pruned`` or ``skipped``.
+    A step that needs a failed or pruned one is skipped; the rest goes on.
+    """
+
+    def __init__(self, plan: Plan, done: Sequence[str], outcome: Outcome) -> None:
+        """Start with the steps of earlier runs in ``done``: they never become trials."""
+        super().__init__(metric=METRIC, mode="max")
+        self._waiting: dict[str, Step] = {step.key: step for step in plan if step.key not in set(done)}
+        self._done = set(done)
+        self._running: dict[str, Step] = {}
+        self._outcome = outcome
+
+    @property
+    def unfinished(self) -> int:
+        """How many steps are waiting or running."""
+        return len(self._waiting) + len(self._running)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Give the next ready step, None while others must finish first, FINISHED when the plan is through."""
+        for key, step in self._waiting.items():
+            if all(need in self._done for need in step.needs.values()):
+                del self._waiting[key]
+                self._running[trial_id] = step
+                self._outcome(step, "running", "")
+                return {"step": key}
+        return None if self._waiting else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
+        """Mark the trial's step by what it reported last."""
+        step = self._running.pop(trial_id, None)
+        if step is None:
+            return
+        state = "failed" if error or result is None else str(result.get("state"))
+        if state == "done":
+            self._done.add(step.key)
+            self._outcome(step, "done", "")
+            return
+        state = "failed" if state == "failed" else "pruned" if not error else "failed"
+        reason = str((result or {}).get("error") or ("its process was lost" if error else "stopped early"))
+        self._outcome(step, state, reason)
+        self._skip_dependants(step, state)
+
+    def _skip_dependants(self, lost: Step, state: str) -> None:
+        for key, step in list(self._waiting.items()):
+            if lost.key in step.needs.values() and key in self._waiting:
+                del self._waiting[key]
+                self._outcome(step, "skipped", f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}")
+                self._skip_dependants(step, "skipped")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: what is done is known from the steps' folders."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

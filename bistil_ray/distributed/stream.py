@@ -1,0 +1,72 @@
+"""Ray Data under a step: mapping a function over shards, and streaming packed blocks in an exact order."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import ray.data
+import torch
+import torch.distributed as dist
+
+from ..data.order import Chunk, read_chunk
+
+Item = TypeVar("Item")
+Product = TypeVar("Product")
+
+DATA_CPUS = 0.1
+"""CPU that a data task asks for: training processes reserve less than a core each, so that this much is always free."""
+
+
+class RayContext:
+    """The context of a step inside a Ray process: one rank of ``world_size``."""
+
+    def __init__(self, report: Callable[[dict[str, Any]], None], device: torch.device, rank: int = 0, world_size: int = 1) -> None:
+        """Report through ``report``; compute on ``device``."""
+        self.rank, self.world_size, self.device = rank, world_size, device
+        self.report = report
+        options = ray.data.DataContext.get_current()
+        options.enable_progress_bars = False
+        options.print_on_execution_start = False
+        options.execution_options.preserve_order = True
+
+    def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
+        """Apply ``function`` to every item as Ray Data tasks; on several ranks, rank 0 maps for all."""
+        products: list[Product] = []
+        if self.rank == 0:
+            rows = [{"index": index, "item": pickle.dumps(item)} for index, item in enumerate(items)]
+            data = ray.data.from_items(rows, override_num_blocks=len(rows))
+            mapped = data.map(partial(_apply, function), num_cpus=DATA_CPUS).take_all()
+            products = [pickle.loads(row["product"]) for row in sorted(mapped, key=lambda row: row["index"])]  # noqa: S301
+        if self.world_size > 1:
+            shared: list[Any] = [products]
+            dist.broadcast_object_list(shared)
+            products = shared[0]
+        return products
+
+    def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
+        """Stream the chunks' blocks in their order; reading runs ahead of training in other processes."""
+        if not chunks:
+            return
+        rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
+        data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
+        read = data.map_batches(_read, batch_size=1, num_cpus=DATA_CPUS)
+        for batch in read.iter_batches(batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True):
+            yield batch["ids"]
+
+    def wait_for_all(self) -> None:
+        """Return when every rank has come here."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+def _apply(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
+    # These pickles never leave the cluster: they carry our own objects between our own processes.
+    return {"index": row["index"], "product": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301
+
+
+def _read(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"ids": np.concatenate([read_chunk(pickle.loads(chunk)) for chunk in batch["chunk"]])}  # noqa: S301

@@ -1,0 +1,170 @@
+"""A whole sweep: check, plan, run what is not done on Ray Tune, and gather the results."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig, differences, load_config, to_yaml
+from ..errors import StorageError
+from ..plan import Plan, Step
+from ..results.records import Record, append_record, read_records
+from ..results.tables import best_per_language
+from ..storage import is_done, prepare_folder, read_result, replacing, write_json, write_text
+from .launch import Slot, quiet, run_trial
+from .progress import Board
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended: the states of its steps by key, with the reason where one did not finish."""
+
+    run: Path
+    states: dict[str, tuple[str, str]]
+    interrupted: bool
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Steps that did not finish, with the reason."""
+        return {key: f"{state}: {reason}" for key, (state, reason) in self.states.items() if state in {"failed", "skipped"}}
+
+
+def open_run(config: RunConfig, plan: Plan, name: str) -> Path:
+    """Make the run's folder and write its configuration and plan; refuse the name of a run that is another one."""
+    run = prepare_folder(config.storage) / name
+    written = run / "config.yaml"
+    if written.exists():
+        old = load_config(str(written))
+        changed = differences(old, config)
+        if changed:
+            raise StorageError(
+                f"run {name!r} in {config.storage} was made with another configuration ({'; '.join(changed)}): "
+                f"repeat that configuration to continue it, or choose another --name"
+            )
+    run.mkdir(parents=True, exist_ok=True)
+    write_text(written, to_yaml(config))
+    write_json(run / "plan.json", plan.to_dict())
+    return run
+
+
+def finished_steps(plan: Plan, steps_folder: Path) -> list[str]:
+    """Keys of the plan's steps whose folder is complete."""
+    return [step.key for step in plan if is_done(steps_folder / step.key)]
+
+
+def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board) -> Outcome:
+    """Carry out every step of ``plan`` that is not done; append records as they come; choose the best per language."""
+    steps_folder = run.parent / "steps"
+    done = finished_steps(plan, steps_folder)
+    states: dict[str, tuple[str, str]] = {step.key: ("waiting", "") for step in plan}
+
+    def outcome(step: Step, state: str, reason: str) -> None:
+        states[step.key] = (state, reason)
+        if state == "done":
+            record_step(run, steps_folder / step.key)
+        write_json(run / "status.json", {key: {"state": s, "reason": r} for key, (s, r) in states.items()})
+        board.changed(step, state, reason)
+
+    board.begin(plan, done)
+    for key in done:
+        states[key] = ("done", "")
+        record_step(run, steps_folder / key)
+    interrupted = False
+    if len(done) < len(plan):
+        interrupted = _tune(config, plan, done, run, board, outcome)
+    for lang in config.langs:
+        publish_best(run, lang)
+    board.end()
+    return Outcome(run, states, interrupted)
+
+
+def record_step(run: Path, folder: Path) -> None:
+    """Append the record of a finished step to the run's results, if it makes one and it is not there yet."""
+    record = read_result(folder).get("record")
+    if record is not None:
+        append_record(run / "results.jsonl", Record.model_validate(record))
+
+
+def publish_best(run: Path, lang: str) -> None:
+    """Copy the language's best student to ``best/<lang>``, if there is one."""
+    best = best_per_language(read_records(run)).get(lang)
+    if best is None:
+        return
+    with replacing(run / "best" / lang) as folder:
+        shutil.copytree(best.model_dir, folder)
+        write_text(folder / "README.md", _card(best))
+
+
+def _card(record: Record) -> str:
+    teacher = "" if record.teacher_score is None else f" (its teacher {record.teacher}: {record.teacher_score:.3f})"
+    return (
+        f"---\nlanguage: [{record.source}, {record.lang}]\nlibrary_name: transformers\npipeline_tag: token-classification\n---\n"
+        f"# {record.lang} student of {record.teacher}, {record.task}\n\n"
+        f"Distilled with bistil-ray: {record.layers} layers of {record.hidden} units, {record.vocab_size:,} tokens, "
+        f"{record.params:,} parameters; recipe {record.recipe}, density {record.density:g}, seed {record.seed}.\n\n"
+        f"Trained on {record.source} labels only. {record.metric} on the {record.lang} test set: {record.score:.3f}{teacher}.\n\n"
+        "```python\nfrom transformers import pipeline\n"
+        'tagger = pipeline("token-classification", model="path/to/this/folder", aggregation_strategy="simple")\n```\n'
+    )
+
+
+def _tune(config: RunConfig, plan: Plan, done: list[str], run: Path, board: Board, outcome: Any) -> bool:  # noqa: ANN401
+    quiet()
+    from ray import tune
+
+    from .cluster import connect, disconnect, find_slot
+    from .scheduler import make_scheduler
+    from .searcher import METRIC, StepSearcher
+
+    resources = connect(config.execution)
+    slot, parallel = find_slot(config.execution, resources, plan)
+    board.placed(slot, parallel)
+    searcher = StepSearcher(plan, done, outcome)
+    steps = {step.key: step for step in plan}
+    trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot)
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, slot.trial_resources),
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode="max",
+            search_alg=searcher,
+            scheduler=make_scheduler(plan, config.pruning),
+            num_samples=-1,
+            max_concurrent_trials=parallel,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+            reuse_actors=not config.pruning.enabled,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(run),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=1),
+            callbacks=[board.tune_callback()],
+        ),
+    )
+    try:
+        with _silent_stdout():
+            tuner.fit()
+    finally:
+        disconnect()
+    return searcher.unfinished > 0
+
+
+def _trial_name(trial: Any) -> str:  # noqa: ANN401
+    return str(trial.config["step"])
+
+
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Swallow what Tune prints to stdout even when told to be quiet; the board writes to its own stream."""
+    with redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,89 @@
+"""How large and how fast a model is."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from ..models.families import family_of
+
+WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Parameters (shared ones once), bytes of weights, FLOPs per token (a multiply-add is 2), latency."""
+
+    params: int
+    bytes: int
+    flops_per_token: float
+    latency_ms: float
+
+
+def measure(
+    model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10
+) -> Speed:
+    """Measure a model on one text of ``length`` tokens, or as many as the model takes.
+
+    Latency is the median of ``repeats`` forward passes on the CPU with one thread. Bytes are those of the
+    weight files in ``folder``, or of the parameters in memory where there is none. Threads, device and mode
+    are put back.
+    """
+    device, training, threads = model.device, model.training, torch.get_num_threads()
+    module: nn.Module = model  # whose ``to`` is typed, as the model's own is not
+    ids_BT = _text(model, length)
+    try:
+        torch.set_num_threads(1)
+        module.to("cpu").eval()
+        flops = _count_flops(model, ids_BT)
+        latency = _time(model, ids_BT, repeats)
+    finally:
+        torch.set_num_threads(threads)
+        module.to(device).train(training)
+    return Speed(
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        bytes=_weight_bytes(model, folder),
+        flops_per_token=flops / ids_BT.shape[1],
+        latency_ms=latency,
+    )
+
+
+def _text(model: PreTrainedModel, length: int) -> Tensor:
+    """Random ids (1, T) without the pad id, which some families give no position."""
+    config = model.config
+    length = min(length, config.max_position_embeddings - family_of(config).first_position(config))
+    ids_BT = torch.randint(config.vocab_size - 1, (1, length), generator=torch.Generator().manual_seed(0))
+    return ids_BT + (ids_BT >= config.pad_token_id)
+
+
+def _count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
+    # The counter knows no fused attention of the CPU; written out, attention is the matrix products that it
+    # counts.
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(input_ids=ids_BT)
+    return int(counter.get_total_flops())
+
+
+def _time(model: PreTrainedModel, ids_BT: Tensor, repeats: int) -> float:
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(WARM_UPS + repeats):
+            began = time.perf_counter()
+            model(input_ids=ids_BT)
+            seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds[WARM_UPS:])
+
+
+def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:
+    files = list(folder.glob("*.safetensors")) if folder is not None else []
+    if files:
+        return sum(file.stat().st_size for file in files)
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

@@ -1,0 +1,30 @@
+"""Where a model lies: a folder as it is, a hub id as its downloaded snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from ..errors import ModelError
+
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "pytorch_model.bin"]
+
+
+def locate_model(place: str, flag: str = "--teachers") -> Path:
+    """Give the folder of a model named by a folder or a hub id; ModelError says what was looked for.
+
+    A hub id is downloaded once (with ``HF_HUB_OFFLINE=1`` only the cache is looked into).
+    """
+    folder = Path(place).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists() or place.startswith((".", "/", "~")) or place.count("/") > 1:
+        raise ModelError(f"{flag} {place!r}: no such folder")
+    try:
+        return Path(snapshot_download(place, allow_patterns=FILES))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as problem:
+        raise ModelError(
+            f"{flag} {place!r} is neither a folder nor a model that the Hugging Face hub or its cache has"
+        ) from problem

@@ -1,0 +1,112 @@
+"""Records as tables: filtered, sorted, the best per language marked, for a terminal, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from .records import Record
+
+HIGH_IS_GOOD = {"score", "validation_score", "teacher_score", "retention", "source_score"}
+
+
+def of_languages(records: Iterable[Record], langs: Sequence[str]) -> list[Record]:
+    """Keep the records of ``langs``; raises ConfigError where the run has none of one of them."""
+    kept = list(records)
+    present = list(dict.fromkeys(record.lang for record in kept))
+    for lang in langs:
+        if lang not in present:
+            has = f"it has {', '.join(present)}" if present else "no step has finished yet"
+            raise ConfigError(f"the run has no results for --lang {lang}: {has}")
+    return [record for record in kept if record.lang in langs]
+
+
+def arrange(records: Iterable[Record], sort: str = "score") -> list[Record]:
+    """Order records for reading: language by language, the undistilled teachers first, then students by ``sort``.
+
+    ``sort`` is a field of Record. Scores go down and everything else goes up, so that the best comes first; what was
+    not measured comes last. Raises ConfigError for another word.
+    """
+    if sort not in Record.model_fields:
+        near = difflib.get_close_matches(sort, Record.model_fields, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f" (allowed: {', '.join(Record.model_fields)})"
+        raise ConfigError(f"--sort {sort!r} is no field of a record{hint}")
+    kept = list(records)
+    languages = list(dict.fromkeys(record.lang for record in kept))
+
+    def place(record: Record) -> tuple[int, bool, bool, Any]:
+        value = getattr(record, sort)
+        rank = -value if sort in HIGH_IS_GOOD and value is not None else value
+        return languages.index(record.lang), record.is_student, value is None, 0 if value is None else rank
+
+    return sorted(kept, key=place)
+
+
+def best_per_language(records: Iterable[Record]) -> dict[str, Record]:
+    """Choose each language's student: the highest validation score, the fewest parameters among equals.
+
+    The test score has no part in the choice. A student without a validation score is chosen only where none has one.
+    """
+    best: dict[str, Record] = {}
+    for record in records:
+        if record.is_student and (record.lang not in best or _merit(record) > _merit(best[record.lang])):
+            best[record.lang] = record
+    return best
+
+
+def _merit(record: Record) -> tuple[float, int]:
+    return (float("-inf") if record.validation_score is None else record.validation_score, -record.params)
+
+
+def to_json(records: Iterable[Record]) -> str:
+    """Write records as a JSON list of objects."""
+    return json.dumps([record.model_dump(mode="json") for record in records], indent=2, ensure_ascii=False)
+
+
+def to_csv(records: Iterable[Record]) -> str:
+    """Write records as CSV with one column per field of Record; what was not measured is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Record.model_fields), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record.model_dump(mode="json") for record in records)
+    return text.getvalue()
+
+
+COLUMNS = (
+    "lang", "recipe", "teacher", "layers", "density", "seed",
+    "score", "of teacher", "source", "params", "size", "latency", "best",
+)  # fmt: skip
+"""The columns of the table for a terminal."""
+NUMBERS = COLUMNS[3:12]
+"""Those of them that hold numbers."""
+
+
+def to_rows(records: Sequence[Record], best: Iterable[Record]) -> list[tuple[str, ...]]:
+    """Write records as the cells of a table for a terminal, one tuple in the order of COLUMNS each.
+
+    ``best`` are the students that were chosen; they carry a star.
+    """
+    chosen = {record.step for record in best}
+    return [
+        (
+            record.lang,
+            record.recipe,
+            record.teacher.rstrip("/").rsplit("/", 1)[-1],
+            str(record.layers),
+            "-" if record.density is None else f"{record.density:g}",
+            str(record.seed),
+            f"{record.score:.3f}",
+            "-" if record.retention is None else f"{record.retention:.0%}",
+            "-" if record.source_score is None else f"{record.source_score:.3f}",
+            f"{record.params / 1e6:.1f} M",
+            f"{record.bytes / 1e6:.1f} MB",
+            "-" if record.latency_ms is None else f"{record.latency_ms:.1f} ms",
+            "*" if record.step in chosen else "",
+        )
+        for record in records
+    ]

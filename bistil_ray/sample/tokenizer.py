@@ -1,0 +1,69 @@
+"""The cased WordPiece tokenizer of the tiny teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SHARED_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_TONE_VOWELS = "àáèéìíòóùúǹńḿ"
+_UNDER_DOTS = "ẹọṣ"
+_HOOKED = "ɓɗƙƴ"
+_OTHERS = "0123456789.,?!:;'’\"-()%\u0300\u0301"
+"""Marks among them: a tone on an under-dotted vowel is a combining mark even in NFC."""
+
+
+def alphabet() -> list[str]:
+    """Every character of English, Swahili, Yoruba and Hausa writing, capitals included, in a fixed order."""
+    letters = _SHARED_LETTERS + _TONE_VOWELS + _UNDER_DOTS + _HOOKED
+    return sorted({*letters, *letters.upper(), *_OTHERS})
+
+
+def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128) -> PreTrainedTokenizerFast:
+    """Train a BERT-style cased WordPiece on every ``*.parquet`` of a folder (column ``text``).
+
+    Neither case nor accents are stripped: tone marks and hooked letters are kept. The special tokens take the ids 0 to
+    4. The result hangs on the texts and the size alone.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.BertNormalizer(
+                clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
+            ),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(corpora_folder), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, SPECIAL_TOKENS.index(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.glob("*.parquet")):
+        yield from pq.read_table(file, columns=["text"]).column("text").to_pylist()

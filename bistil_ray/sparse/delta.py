@@ -1,0 +1,237 @@
+"""A sparse fine-tuning (SFT): what a model's weights became, as sparse differences to those of its base.
+
+Differences, not new values, are kept, so that SFTs can be added up (a language's and a task's); a head, which
+the base does not have, is kept whole. On disk an SFT is ``sft.safetensors`` (``indices/<name>``,
+``values/<name>``, ``dense/<name>``) and ``sft.json``: what it is for, and what it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..errors import ModelError
+from ..storage import replacing, write_json
+
+WEIGHTS_FILE = "sft.safetensors"
+META_FILE = "sft.json"
+FORMAT = "bistil-ray-sft"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SparseDelta:
+    """Differences of a model to its base.
+
+    Per changed parameter: ``indices`` into the flattened (row-major) tensor, int64, ascending; ``values`` to
+    add there; the parameter's ``shapes``. ``dense`` holds parameters whole. ``meta`` says what it is:
+    ``base_model``, ``base_fingerprint``, ``language`` or ``task``, ``density``, ``method``.
+    """
+
+    indices: dict[str, Tensor]
+    values: dict[str, Tensor]
+    shapes: dict[str, tuple[int, ...]]
+    dense: dict[str, Tensor]
+    meta: dict[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters differ, those kept whole not counted."""
+        return sum(index.numel() for index in self.indices.values())
+
+
+def extract_delta(
+    before: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    dense_names: Iterable[str],
+    meta: Mapping[str, Any],
+    tolerance: float = 0.0,
+) -> SparseDelta:
+    """Give the differences between the weights ``before`` and ``after`` training.
+
+    ``dense_names`` (the head) are kept whole; every other parameter must be in both. Entries whose change is
+    at most ``tolerance`` are left out: 0 keeps every change, the published code uses 1e-7.
+
+    A difference is kept in the parameter's own precision where adding it gives back the trained weights bit
+    for bit. Where rounding forbids that (a weight that shrank to a small part of itself) the parameter's
+    differences are kept in float64, which loses a last bit only for weights that shrank more than 2^29-fold.
+    Raises ModelError for missing parameters and unlike shapes.
+    """
+    whole = set(dense_names)
+    missing = sorted((whole - after.keys()) | ((before.keys() ^ after.keys()) - whole))
+    if missing:
+        raise ModelError(
+            f"parameters that are not in both, base and trained weights: {', '.join(missing[:5])}"
+        )
+    indices, values, shapes = {}, {}, {}
+    for name in after:
+        if name in whole:
+            continue
+        _check_shape(name, before[name], after[name].shape)
+        old, new = before[name].detach().cpu().reshape(-1), after[name].detach().cpu().reshape(-1)
+        changed = new != old if tolerance == 0 else (new - old).abs() > tolerance
+        if changed.any():
+            index = changed.nonzero().squeeze(1)
+            indices[name] = index
+            values[name] = _difference(old[index], new[index])
+            shapes[name] = tuple(after[name].shape)
+    dense = {name: after[name].detach().cpu().clone() for name in after if name in whole}
+    return SparseDelta(indices, values, shapes, dense, dict(meta))
+
+
+def apply_delta(model: nn.Module | Mapping[str, Tensor], delta: SparseDelta) -> None:
+    """Add the differences to the parameters and put in the ones kept whole, in place.
+
+    Sums are made in the wider of the two precisions and rounded once. Nothing is changed when it does not
+    fit: ModelError for parameters the model does not have and for unlike shapes. Nothing of the SFT is shared
+    with the model afterwards.
+    """
+    check_delta(delta, "the SFT")
+    weights = dict(model.named_parameters()) if isinstance(model, nn.Module) else model
+    missing = sorted((delta.indices.keys() | delta.dense.keys()) - weights.keys())
+    if missing:
+        raise ModelError(f"the SFT changes parameters that the model does not have: {', '.join(missing[:5])}")
+    for name, shape in (*delta.shapes.items(), *((name, whole.shape) for name, whole in delta.dense.items())):
+        _check_shape(name, weights[name], shape)
+    with torch.no_grad():
+        for name, index in delta.indices.items():
+            _add_at(weights[name], index, delta.values[name])
+        for name, whole in delta.dense.items():
+            weights[name].copy_(whole)
+
+
+def save_delta(delta: SparseDelta, folder: str | Path) -> None:
+    """Write ``sft.safetensors`` and then ``sft.json`` into ``folder``, each in one step.
+
+    A ``meta`` that does not say what the SFT is raises ModelError.
+    """
+    folder = Path(folder)
+    _check_meta(delta.meta, "the SFT to save")
+    tensors = {f"indices/{name}": tensor for name, tensor in delta.indices.items()}
+    tensors |= {f"values/{name}": tensor for name, tensor in delta.values.items()}
+    tensors |= {f"dense/{name}": tensor for name, tensor in delta.dense.items()}
+    with replacing(folder / WEIGHTS_FILE) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+        digest = _sha256(temporary)
+    known = {
+        "format": FORMAT,
+        "version": VERSION,
+        **delta.meta,
+        "parameters": delta.parameters,
+        "shapes": {name: list(shape) for name, shape in delta.shapes.items()},
+        "sha256": digest,
+    }
+    write_json(folder / META_FILE, known)
+
+
+def load_delta(folder: str | Path) -> SparseDelta:
+    """Read an SFT from ``folder``; ModelError for files that are missing, foreign or damaged."""
+    folder = Path(folder)
+    known = _read_meta(folder / META_FILE)
+    file = folder / WEIGHTS_FILE
+    if not file.is_file():
+        raise ModelError(f"no SFT in {folder}: {WEIGHTS_FILE} is missing")
+    if _sha256(file) != known.pop("sha256"):
+        raise ModelError(f"{file} is damaged, or not the file that {META_FILE} describes (checksum differs)")
+    try:
+        tensors = load_file(file)
+    except SafetensorError as problem:
+        raise ModelError(f"{file} is not a safetensors file: {problem}") from problem
+    parts: dict[str, dict[str, Tensor]] = {"indices": {}, "values": {}, "dense": {}}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        if part not in parts:
+            raise ModelError(f"{file} holds {key!r}, which is no part of an SFT")
+        parts[part][name] = tensor
+    shapes = {name: tuple(shape) for name, shape in known.pop("shapes").items()}
+    for key in ("format", "version", "parameters"):
+        known.pop(key)
+    delta = SparseDelta(parts["indices"], parts["values"], shapes, parts["dense"], known)
+    check_delta(delta, str(file))
+    return delta
+
+
+def check_delta(delta: SparseDelta, place: str) -> None:
+    """Raise ModelError, naming ``place``, unless the parts of an SFT fit each other and their shapes."""
+    if not delta.indices.keys() == delta.values.keys() == delta.shapes.keys():
+        odd = sorted(
+            (delta.indices.keys() ^ delta.values.keys()) | (delta.indices.keys() ^ delta.shapes.keys())
+        )
+        raise ModelError(f"{place}: no indices, values and shape together for {', '.join(odd[:5])}")
+    for name, index in delta.indices.items():
+        size = math.prod(delta.shapes[name])
+        if index.dtype != torch.int64 or index.ndim != 1 or index.shape != delta.values[name].shape:
+            raise ModelError(f"{place}: {name} does not hold one 64-bit index per value")
+        if index.numel() and (index[0] < 0 or index[-1] >= size or (index.diff() <= 0).any()):
+            raise ModelError(f"{place}: the indices of {name} are not ascending numbers from 0 to {size - 1}")
+
+
+def _difference(old: Tensor, new: Tensor) -> Tensor:
+    difference = new - old
+    return difference if torch.equal(old + difference, new) else new.double() - old.double()
+
+
+def _add_at(weight: Tensor, index: Tensor, values: Tensor) -> None:
+    """Add ``values`` at the flat ``index`` of ``weight``, whatever its device, precision and layout."""
+    exact = torch.promote_types(weight.dtype, values.dtype)
+    index = index.to(weight.device)
+    flat = weight.reshape(-1)
+    flat[index] = (flat[index].to(exact) + values.to(weight.device, exact)).to(weight.dtype)
+    if not weight.is_contiguous():
+        weight.copy_(flat.view(weight.shape))
+
+
+def _check_shape(name: str, weight: Tensor, shape: Iterable[int]) -> None:
+    if tuple(weight.shape) != tuple(shape):
+        raise ModelError(
+            f"parameter {name} is {tuple(weight.shape)} in the base, but {tuple(shape)} in the SFT"
+        )
+
+
+def _check_meta(meta: Mapping[str, Any], place: str) -> None:
+    missing = [key for key in ("base_model", "base_fingerprint", "density", "method") if key not in meta]
+    if not meta.keys() & {"language", "task"}:
+        missing.append("language or task")
+    if missing:
+        raise ModelError(f"{place} does not say its {', '.join(missing)}")
+
+
+def _read_meta(file: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ModelError(
+            f"no SFT in {file.parent}: {META_FILE} cannot be read ({problem.strerror})"
+        ) from problem
+    except ValueError as problem:
+        raise ModelError(f"{file} is not JSON: {problem}") from problem
+    if not isinstance(known, dict) or known.get("format") != FORMAT:
+        raise ModelError(f"{file} does not describe an SFT of this tool (format must be {FORMAT!r})")
+    if known.get("version") != VERSION:
+        raise ModelError(f"{file} has format version {known.get('version')!r}, this version reads {VERSION}")
+    if not {"parameters", "shapes", "sha256"} <= known.keys() or not _are_shapes(known["shapes"]):
+        raise ModelError(f"{file} lacks parameters, shapes or sha256")
+    _check_meta(known, str(file))
+    return known
+
+
+def _are_shapes(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(shape, list) and all(isinstance(size, int) and size >= 0 for size in shape)
+        for shape in value.values()
+    )
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,69 @@
+"""Batches of blocks for phase 1 and for pre-training: one language a batch, corrupted, cut into micro-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.masking import MaskingVocabulary, corrupt
+from ..data.order import chunks_from, read_chunk
+from ..train.loop import Batch, mix
+from .context import Context
+from .pack import block_files
+
+EXAMINED_BLOCKS = 256
+
+
+@dataclass(frozen=True)
+class BlockStream:
+    """A seeded, endless stream of batches over several languages, each batch of one language.
+
+    Every round of len(files) steps visits each language once, in a seeded order. Step s is the same batch with the same
+    corruption whatever happened before and however many ranks share it: rank r takes every world_size-th row.
+    """
+
+    files: Sequence[Sequence[str]]
+    batch_size: int
+    micro_batches: int
+    mask: float
+    vocabulary: MaskingVocabulary
+    seed: int
+
+    def batches(self, context: Context, start: int, stop: int) -> Iterator[list[Batch]]:
+        """Iterate over the batches of steps ``start`` to ``stop``."""
+        streams = []
+        for index, files in enumerate(self.files):
+            seen, end = self._batches_before(start, index), self._batches_before(stop, index)
+            chunks = chunks_from(files, mix(self.seed, index), seen * self.batch_size, (end - seen) * self.batch_size)
+            streams.append(context.blocks(chunks, self.batch_size))
+        for step in range(start, stop):
+            language = self._turn(step // len(self.files))[step % len(self.files)]
+            ids = torch.from_numpy(next(streams[language]).astype(np.int64))
+            yield self._prepare(ids, step, context)
+
+    def _turn(self, turn: int) -> list[int]:
+        return [int(index) for index in np.random.default_rng((self.seed, turn)).permutation(len(self.files))]
+
+    def _batches_before(self, step: int, language: int) -> int:
+        turn, place = divmod(step, len(self.files))
+        return turn + (language in self._turn(turn)[:place])
+
+    def _prepare(self, ids: torch.Tensor, step: int, context: Context) -> list[Batch]:
+        generator = torch.Generator().manual_seed(mix(self.seed, 1, step))
+        inputs, labels = corrupt(ids, self.vocabulary, self.mask, generator)
+        mine = slice(context.rank, None, context.world_size)
+        inputs, labels = inputs[mine], labels[mine]
+        parts = zip(inputs.chunk(self.micro_batches), labels.chunk(self.micro_batches), strict=True)
+        return [{"input_ids": i, "attention_mask": torch.ones_like(i), "labels": t} for i, t in parts]
+
+
+def held_out_blocks(pack: Path, lang: str, most: int = EXAMINED_BLOCKS) -> np.ndarray:
+    """Read at most ``most`` held-out blocks of a language, a seeded sample in a fixed order."""
+    files = block_files(pack, "held_out", lang)
+    rows = (row for chunk in chunks_from(files, 0, 0, most) for row in read_chunk(chunk))
+    return np.stack(list(islice(rows, most)))

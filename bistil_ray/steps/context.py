@@ -1,0 +1,83 @@
+"""The seam between a step and the world: what a step is given, and what it may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from ..data.order import Chunk, read_chunk
+
+Item = TypeVar("Item")
+Product = TypeVar("Product")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step ready to run: its settings, where its inputs lie, the finished folders it needs, and its own folder."""
+
+    kind: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    needs: Mapping[str, Path]
+    folder: Path
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context(Protocol):
+    """What a step may ask of the place it runs in."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
+        """Apply ``function`` to every item, wherever there is room; results in the order of the items."""
+
+    def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
+        """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T)."""
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Tell how far the step has come."""
+
+    def wait_for_all(self) -> None:
+        """Return when every rank has come here."""
+
+
+class LocalContext:
+    """The context of one process without ray: plain loops."""
+
+    rank = 0
+    world_size = 1
+
+    def __init__(self, report: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """Report through ``report``, or not at all."""
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._report = report
+
+    def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
+        """Apply ``function`` to one item after the other."""
+        return [function(item) for item in items]
+
+    def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
+        """Read chunk after chunk and cut batches across their borders; a last, short batch is left out."""
+        rest: np.ndarray | None = None
+        for chunk in chunks:
+            rows = read_chunk(chunk)
+            rest = rows if rest is None or not len(rest) else np.concatenate([rest, rows])
+            while len(rest) >= batch_size:
+                yield rest[:batch_size]
+                rest = rest[batch_size:]
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        """Pass metrics on."""
+        if self._report is not None:
+            self._report(metrics)
+
+    def wait_for_all(self) -> None:
+        """Nobody to wait for."""

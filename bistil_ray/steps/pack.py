@@ -1,0 +1,91 @@
+"""Step ``pack``: corpora cut to a common vocabulary and packed into fixed blocks; usually of a language pair.
+
+Product: ``tokenizer/`` (trimmed), ``kept.npy`` (the teacher's ids that stay, ascending), ``blocks/<lang>/*.parquet`` and
+``held_out/<lang>/*.parquet``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.corpus import Shard, corpus_files, list_shards
+from ..data.order import count_blocks
+from ..data.pack import count_shard, pack_shard
+from ..errors import DataError
+from ..models.families import load_tokenizer
+from ..vocab.merges import merge_closure
+from ..vocab.trim import always_kept_ids, kept_ids, trim_tokenizer
+from .context import Context, Job
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Count, trim, tokenise and pack; give the sizes and what was skipped."""
+    settings = job.settings
+    teacher_tokenizer = job.inputs["tokenizer"]
+    shards = {
+        lang: list_shards(corpus_files(job.inputs[lang], lang), settings["column"]) for lang in settings["languages"]
+    }
+    kept = choose_vocabulary(
+        context, teacher_tokenizer, shards, settings["column"], settings["threshold"], settings["keep_characters"]
+    )
+    np.save(job.folder / "kept.npy", kept)
+    tokenizer = job.folder / "tokenizer"
+    trim_tokenizer(load_tokenizer(teacher_tokenizer), kept).save_pretrained(tokenizer)
+
+    result: dict[str, Any] = {"vocab_size": len(kept), "languages": {}}
+    for lang, parts in shards.items():
+        pack = partial(
+            pack_shard,
+            column=settings["column"],
+            tokenizer_folder=str(tokenizer),
+            length=settings["length"],
+            held_out_share=settings["held_out"],
+            seed=settings["seed"],
+            blocks_folder=str(job.folder / "blocks" / lang),
+            held_out_folder=str(job.folder / "held_out" / lang),
+        )
+        packed = context.map(pack, parts)
+        tally: Counter[str] = sum((part.tally for part in packed), Counter())
+        blocks = count_blocks(block_files(job.folder, "blocks", lang))
+        held_out = count_blocks(block_files(job.folder, "held_out", lang))
+        if not blocks or not held_out:
+            raise DataError(
+                f"the corpus of {lang!r} gives {blocks} blocks for training and {held_out} held out, of {settings['length']} "
+                "tokens each, and needs at least one of both: add text, or lower packing.length or raise packing.held_out"
+            )
+        result["languages"][lang] = {
+            "blocks": blocks,
+            "held_out_blocks": held_out,
+            "held_out_characters": sum(part.held_out_characters for part in packed),
+            "held_out_pieces": sum(part.held_out_pieces for part in packed),
+            "skipped": dict(tally),
+        }
+        context.report({"step": len(result["languages"]), "tokens": blocks * settings["length"], "lang": lang})
+    return result
+
+
+def block_files(folder: Path, part: str, lang: str) -> list[str]:
+    """List the block files of a finished pack: ``part`` is ``blocks`` or ``held_out``."""
+    return sorted(str(path) for path in (folder / part / lang).glob("*.parquet"))
+
+
+def choose_vocabulary(
+    context: Context,
+    tokenizer_folder: str,
+    shards: Mapping[str, Sequence[Shard]],
+    column: str,
+    threshold: float,
+    keep_characters: bool,
+) -> np.ndarray:
+    """Count the tokens of each language's corpus and give the ids that stay, ascending."""
+    count = partial(count_shard, column=column, tokenizer_folder=tokenizer_folder)
+    counts = [np.sum(context.map(count, parts), axis=0) for parts in shards.values()]
+    tokenizer = load_tokenizer(tokenizer_folder)
+    kept = kept_ids(counts, threshold, always_kept_ids(tokenizer, keep_characters))
+    return merge_closure(tokenizer, kept)

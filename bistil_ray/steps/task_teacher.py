@@ -1,0 +1,80 @@
+"""Step ``task-teacher``: the teacher fine-tuned on the task in the source language, or a given checkpoint taken as it is.
+
+Product: ``model/`` with tokenizer; a given checkpoint stays where it is and the result points to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForTokenClassification, PreTrainedModel
+
+from ..errors import ModelError
+from ..models.families import load_tokenizer
+from ..storage import read_result, replacing
+from ..train.loop import Phase, mix, run_phase
+from ..train.objectives import LabelLearning
+from .context import Context, Job
+from .scoring import model_labels, read_sentences
+from .sentences import SentenceStream
+
+SEED = 0
+"""The task teacher serves every seed of a sweep, so it has one of its own."""
+
+
+def run(job: Job, context: Context) -> dict[str, Any]:
+    """Fine-tune all parameters on the source language's labels."""
+    labels = tuple(job.settings["labels"])
+    if "checkpoint" in job.inputs:
+        return _take_given(job.inputs["checkpoint"], labels)
+    settings = job.settings
+    tokenizer = load_tokenizer(job.inputs["teacher"])
+    model = new_tagger(job.inputs["teacher"], labels, SEED).to(context.device)
+    model.train()
+    stream = SentenceStream(
+        read_sentences(job, "train", labels), tokenizer, labels, settings["max_length"], settings["batch_size"],
+        job.runtime.get("accumulation", 1), SEED,
+    )  # fmt: skip
+    phase = Phase.from_settings(settings, job.runtime, stream.steps(settings["epochs"]), seed=SEED)
+    progress = run_phase(
+        LabelLearning(model),
+        phase,
+        lambda start: stream.batches(context, start, phase.steps),
+        checkpoints=job.folder / "checkpoints",
+        report=context.report,
+        writes=context.rank == 0,
+    )
+    if context.rank == 0:
+        with replacing(job.folder / "model") as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    return {"model": "model", "tokens": progress.tokens, "seconds": progress.seconds, "loss": progress.terms}
+
+
+def load_task_teacher(step: Path) -> tuple[PreTrainedModel, Path]:
+    """Load the model of a finished ``task-teacher`` step; give it and its folder."""
+    folder = step / read_result(step)["model"]
+    return AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval(), folder
+
+
+def new_tagger(folder: str, labels: tuple[str, ...], seed: int) -> PreTrainedModel:
+    """Load an encoder with a fresh tagging head whose weights depend on ``seed`` alone."""
+    torch.manual_seed(mix(seed, 2))
+    return AutoModelForTokenClassification.from_pretrained(
+        folder,
+        dtype=torch.float32,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+
+
+def _take_given(checkpoint: str, labels: tuple[str, ...]) -> dict[str, Any]:
+    model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float32)
+    if set(model_labels(model)) != set(labels):
+        raise ModelError(
+            f"the task teacher {checkpoint!r} has the labels {', '.join(model_labels(model))}, but the training data has "
+            f"{', '.join(labels)}: choose another --set task_teacher=... or map labels with label_map"
+        )
+    return {"model": str(Path(checkpoint).absolute()), "tokens": 0, "seconds": 0.0, "loss": {}}

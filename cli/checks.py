@@ -1,0 +1,111 @@
+"""The single checks of ``bistil-ray doctor``; none of them changes anything or raises."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray")
+HUB_TIMEOUT_SECONDS = 3.0
+LEAST_MEMORY_GB = 4.0
+LEAST_DISK_GB = 5.0
+
+
+class Finding(NamedTuple):
+    """One line of the report; ``state`` is ``ok``, ``note`` (works, with a limit) or ``problem``."""
+
+    check: str
+    state: str
+    found: str
+
+
+def examine(storage: str) -> list[Finding]:
+    """Carry out every check; ``storage`` is the folder that runs will be written to."""
+    return [*_versions(), _ray(), *_devices(), _memory(), _disk(storage), _hub()]
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for name in ("bistil-ray", *LIBRARIES):
+        try:
+            yield Finding(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "problem", f"not installed: pip install {name}")
+
+
+def _ray() -> Finding:
+    try:
+        import ray.data
+        import ray.train
+        import ray.tune
+    except ImportError as problem:
+        return Finding("ray tune, train, data", "problem", f"cannot be imported: {problem}")
+    address = os.environ.get("RAY_ADDRESS")
+    return Finding("ray tune, train, data", "ok", f"RAY_ADDRESS is {address}" if address else "a local cluster is started on demand")
+
+
+def _devices() -> Iterator[Finding]:
+    try:
+        import torch
+
+        from bistil_ray.train.optim import bf16_is_native
+    except ImportError as problem:
+        yield Finding("devices", "problem", f"torch cannot be imported: {problem}")
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("cpu", "ok", f"{cores} cores")
+    yield _bf16("cpu", bf16_is_native("cpu"))
+    if not torch.cuda.is_available():
+        yield Finding("gpu", "note", "none that torch can use: training runs on the CPU")
+        return
+    names = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    yield Finding("gpu", "ok", ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in names))
+    yield _bf16("gpu", bf16_is_native("cuda"))
+
+
+def _bf16(device: str, native: bool) -> Finding:
+    found = "native: used by default" if native else "not native: training uses fp32"
+    return Finding(f"{device} bf16", "ok" if native else "note", found)
+
+
+def _memory() -> Finding:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free = memory.available / 1e9
+    found = f"{free:.1f} GB free of {memory.total / 1e9:.1f} GB"
+    if free < LEAST_MEMORY_GB:
+        return Finding("memory", "note", f"{found}: a sweep wants {LEAST_MEMORY_GB:g} GB or more")
+    return Finding("memory", "ok", found)
+
+
+def _disk(storage: str) -> Finding:
+    folder = Path(storage).expanduser().absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Finding("storage", "problem", f"{folder} cannot be written; choose another folder with --storage")
+    free = shutil.disk_usage(there).free / 1e9
+    found = f"{folder}: {free:.0f} GB free"
+    if free < LEAST_DISK_GB:
+        return Finding("storage", "note", f"{found}; real teachers want {LEAST_DISK_GB:g} GB or more")
+    return Finding("storage", "ok", found)
+
+
+def _hub() -> Finding:
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}:
+            return Finding("model hub", "note", f"not asked, {variable} is set: teachers must be folders or in the cache")
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    try:
+        request = urllib.request.Request(address, method="HEAD")
+        with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_SECONDS):
+            return Finding("model hub", "ok", f"{address} answers")
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "reason", problem)
+        return Finding("model hub", "note", f"{address} cannot be reached ({reason}): teachers must be folders or in the cache")

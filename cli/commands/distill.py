@@ -1,0 +1,42 @@
+"""``bistil-ray distill``: phase 1 alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: bistil-ray distill --teacher google-bert/bert-base-multilingual-cased --lang sw --corpora corpora/ --out student/"
+
+
+def distill(
+    teacher: Annotated[str, typer.Option(help="The teacher: a hub id or a folder.")],
+    lang: Annotated[str, typer.Option(help="The target language.")],
+    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    out: Annotated[Path, typer.Option(help="New folder for the student.")],
+    source: Annotated[str, typer.Option(help="The source language.")] = "en",
+    layers: Annotated[int | None, typer.Option(help="Layers of the student; half the teacher's if not given.")] = None,
+    recipe: Annotated[str, typer.Option(help="bistil or scratch.")] = "bistil",
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as distil.steps=1000.")] = None,
+) -> None:
+    """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
+    from ...config import load_config
+    from ...inputs import look_at_corpus, look_at_teacher
+    from ...plan import distil_step, pack_step
+    from ...steps.distil import student_folder
+    from .single import carry_out
+
+    flags = {
+        "teachers": [teacher], "langs": lang, "source": source, "corpora": corpora, "recipes": recipe, "seeds": [seed],
+        "layers": layers, "task_data": "",
+    }  # fmt: skip
+    config = load_config(None, settings or [], flags)
+    facts = look_at_teacher(teacher, teacher, config.layers)
+    texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, *config.langs)}
+    pack = pack_step(tuple(texts), config.text_column, config.vocabulary, config.packing, facts.tokenizer, texts)
+    step = distil_step(
+        config.distil, facts, pack, config.langs[0], layers or facts.layers // 2, config.recipes[0], seed
+    )
+    carry_out([pack, step], out, lambda folder: student_folder(folder / step.key))

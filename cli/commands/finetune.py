@@ -1,0 +1,48 @@
+"""``bistil-ray finetune``: phase 2 alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task ner --task-data ner/ --lang sw --out sw-ner/"
+
+
+def finetune(
+    student: Annotated[str, typer.Option(help="A phase-1 student: the folder that distill wrote.")],
+    teacher: Annotated[str, typer.Option(help="The teacher it was distilled from: a hub id or a folder.")],
+    task_data: Annotated[str, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")],
+    out: Annotated[Path, typer.Option(help="New folder for the model.")],
+    task: Annotated[str, typer.Option(help="The task: ner.")] = "ner",
+    source: Annotated[str, typer.Option(help="The language of the labels.")] = "en",
+    lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
+    density: Annotated[float, typer.Option(help="Share of the encoder that may change.")] = 0.08,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")] = None,
+) -> None:
+    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/)."""
+    from ...config import load_config
+    from ...inputs import look_at_student, look_at_task, look_at_teacher
+    from ...plan import evaluate_step, finetune_step, given_student_step, task_teacher_step
+    from .single import carry_out
+
+    flags = {
+        "teachers": [teacher], "langs": lang or source, "source": source, "corpora": "", "task": task,
+        "task_data": task_data, "densities": [density], "seeds": [seed],
+    }  # fmt: skip
+    config = load_config(None, settings or [], flags)
+    given, layers = look_at_student(student)
+    facts = look_at_teacher(teacher, teacher, (layers,))
+    data = look_at_task(config)
+    taught = task_teacher_step(config, data, facts)
+    scored = evaluate_step(config, data, facts, config.langs[0], taught)
+    taken = given_student_step(given, layers, facts.name, config.langs[0], seed)
+    step = finetune_step(config, data, facts, density, {"student": taken, "task_teacher": taught, "evaluate": scored})
+    carry_out(
+        [taught, scored, taken, step],
+        out,
+        lambda folder: folder / step.key / "model",
+        lambda folder: folder / step.key / "sft",
+    )

@@ -1,0 +1,50 @@
+"""``bistil-ray trim``: the vocabulary cut alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import stderr
+
+EPILOG = "Example: bistil-ray trim --teacher FacebookAI/xlm-roberta-base --langs en,sw --corpora corpora/ --out trimmed/"
+
+
+def trim(
+    teacher: Annotated[str, typer.Option(help="The model to cut: a hub id or a folder.")],
+    langs: Annotated[str, typer.Option(help="Languages whose tokens stay, such as en,sw.")],
+    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    out: Annotated[Path, typer.Option(help="New folder for the trimmed model.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Keep tokens at least this frequent in one corpus.")] = 1e-6,
+    keep_characters: Annotated[bool, typer.Option(help="Keep every single character.")] = True,
+    text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
+) -> None:
+    """Cut a model's vocabulary to some languages; what is kept is computed as before."""
+    from ...data.corpus import corpus_files, list_shards
+    from ...languages import parse_languages
+    from ...models.families import check_teacher, load_masked_lm, load_tokenizer
+    from ...models.hub import locate_model
+    from ...models.student import cut_vocabulary
+    from ...steps.context import LocalContext
+    from ...steps.pack import choose_vocabulary
+    from ...storage import prepare_folder, replacing
+    from ...vocab.trim import trim_tokenizer
+    from .single import check_new
+
+    check_new(out)
+    prepare_folder(str(out.parent), "--out")
+    folder = locate_model(teacher, "--teacher")
+    check_teacher(folder, ())
+    shards = {code: list_shards(corpus_files(corpora, code), text_column) for code in parse_languages(langs)}
+    console = stderr()
+    with console.status("counting tokens"):
+        kept = choose_vocabulary(LocalContext(), str(folder), shards, text_column, threshold, keep_characters)
+    tokenizer = load_tokenizer(folder)
+    before = len(tokenizer)
+    model = cut_vocabulary(load_masked_lm(folder), kept)
+    with replacing(out) as temporary:
+        model.save_pretrained(temporary)
+        trim_tokenizer(tokenizer, kept).save_pretrained(temporary)
+    console.print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)

@@ -1,0 +1,1 @@
+"""Launcher files for clusters, as YAML."""

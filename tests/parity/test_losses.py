@@ -1,0 +1,317 @@
+"""Losses, gradients and activations against the numbers of the published code (``golden/loss``).
+
+Each record names a student, a batch and loss settings. It is recomputed with ``observe`` and the losses,
+and its value, the norm of the whole gradient and that of each parameter are compared.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, PreTrainedModel
+
+from bistil_ray.losses.attention import attention_mse, reference_attention_divergence, reference_attention_mse
+from bistil_ray.losses.hidden import hidden_mse
+from bistil_ray.losses.logits import soft_cross_entropy
+from bistil_ray.models.families import family_of
+from bistil_ray.models.states import Observed, align_layers, observe
+
+HEADS = {
+    "base": "base",
+    "mlm": "masked-lm",
+    "tc": "token-classification",
+    "sc": "sequence-classification",
+    "qa": "question-answering",
+}
+LABELS = {
+    "base": {},
+    "mlm": {"labels": "labels_mlm"},
+    "tc": {"labels": "labels_tc"},
+    "sc": {"labels": "labels_sc"},
+    "qa": {"start_positions": "start_positions", "end_positions": "end_positions"},
+}
+LOSS_TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
+# Gradient norms of float32 runs are not promised to any number of digits: this only catches what is wrong.
+NORM_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+# What a zero gradient looks like after rounding (the pooler's, the key biases').
+NOISE = 1e-8
+
+
+@dataclass
+class Golden:
+    """The folder's records and tensors, with every model read once and the teachers' states kept."""
+
+    folder: Path
+    records: list[dict[str, Any]]
+    batches: dict[str, Tensor]
+    mappings: dict[str, Tensor]
+    models: dict[tuple, PreTrainedModel] = field(default_factory=dict)
+    seen: dict[tuple, Observed] = field(default_factory=dict)
+
+    def model(self, family: str, name: str, head: str, dtype: str) -> PreTrainedModel:
+        key = (family, name, dtype)
+        if key not in self.models:
+            folder = self.folder / family / name
+            model_class = family_of(AutoConfig.from_pretrained(folder)).head_class(HEADS[head])
+            self.models[key] = model_class.from_pretrained(folder).to(getattr(torch, dtype)).eval()
+        return self.models[key]
+
+    def inputs(self, family: str, head: str, batch: str) -> dict[str, Tensor]:
+        ids = "input_ids_mlm" if head == "mlm" else "input_ids"
+        names = {"input_ids": ids, "attention_mask": "attention_mask", **LABELS[head]}
+        return {key: self.batches[f"{family}/{batch}/{name}"] for key, name in names.items()}
+
+    def projection(self, family: str, state: int, dtype: torch.dtype, width: int) -> Tensor:
+        """The basis that a teacher's state is projected on for a narrower student.
+
+        The float64 records were made with bases computed in float64, whose columns may have other signs
+        than those of the stored float32 ones; the stored sample of states gives them again.
+        """
+        if dtype == torch.float32:
+            return self.mappings[f"{family}/mapping/{state}"]
+        sample = self.mappings[f"{family}/sampled_states/{state}"].to(dtype)
+        return torch.linalg.svd(sample, full_matrices=False).Vh[:width].T
+
+    def teacher(self, record: dict[str, Any]) -> Observed:
+        """All states and maps of the record's teacher."""
+        family, head, batch, dtype, tag = (record[key] for key in ("family", "head", "batch", "dtype", "tag"))
+        sharp = tag.startswith("sharp_teacher")
+        key = (family, head, batch, dtype, sharp)
+        if key not in self.seen:
+            model = self.model(family, f"teacher_{head}", head, dtype)
+            if sharp:
+                model = sharpened(model)
+            layers = model.config.num_hidden_layers
+            with torch.no_grad():
+                self.seen[key] = observe(
+                    model, self.inputs(family, head, batch), range(layers + 1), range(layers)
+                )
+        return self.seen[key]
+
+
+def sharpened(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy whose attention underflows to 0 at real keys, as the tag of these records describes it."""
+    sharp = copy.deepcopy(model).float()  # the factor was applied to the float32 weights
+    with torch.no_grad():
+        for layer in (1, 3, 5):
+            family_of(model.config).layers(sharp)[layer].attention.self.query.weight.mul_(1500)
+    return sharp.to(model.dtype)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Models this small are several times slower with more than one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def stored() -> Iterator[dict[Path, Golden]]:
+    """What has been read so far, shared by the tests of this file."""
+    yield {}
+
+
+@pytest.fixture
+def gold(golden: Path, stored: dict[Path, Golden]) -> Golden:
+    """The stored records, or a skip where there are none."""
+    if golden not in stored:
+        folder = golden / "loss"
+        if not (folder / "losses.json").exists():
+            pytest.skip(f"no {folder / 'losses.json'}")
+        mappings = folder / "hidden_size_mapping.safetensors"
+        stored[golden] = Golden(
+            folder=golden,
+            records=json.loads((folder / "losses.json").read_text())["records"],
+            batches=load_file(folder / "batches.safetensors"),
+            mappings=load_file(mappings) if mappings.exists() else {},
+        )
+    return stored[golden]
+
+
+def loss_of(gold: Golden, record: dict[str, Any]) -> tuple[Tensor, PreTrainedModel]:
+    """The record's loss, and the student it was computed with."""
+    family, head, settings = record["family"], record["head"], record["kwargs"]
+    student = gold.model(family, record["student"], head, record["dtype"])
+    theirs = gold.teacher(record)
+    layers = student.config.num_hidden_layers
+    aligned = align_layers(len(theirs.attention), layers, top_only=settings.get("align_layers") == "top")
+    inputs = gold.inputs(family, head, record["batch"])
+    ours = observe(student, inputs, aligned.student_hidden, aligned.student_attention)
+    terms: list[Tensor] = []
+
+    if weight := settings.get("alpha_hidden"):
+        targets = [theirs.hidden[i] for i in aligned.teacher_hidden]
+        if record["tag"] == "hidden_size_mapping":
+            targets = [
+                target @ gold.projection(family, i, target.dtype, student.config.hidden_size)
+                for target, i in zip(targets, aligned.teacher_hidden, strict=True)
+            ]
+        terms.append(weight * hidden_mse(ours.hidden, targets))
+
+    if weight := settings.get("alpha_attn"):
+        maps = [theirs.attention[i] for i in aligned.teacher_attention]
+        if settings.get("attn_loss") == "kl":
+            terms.append(weight * reference_attention_divergence(ours.attention, maps))
+        else:
+            terms.append(weight * reference_attention_mse(ours.attention, maps))
+
+    if weight := settings.get("alpha_ce"):
+        valid = inputs["labels"] > -1 if settings["mask_logits"] else None
+        temperature = settings.get("softmax_temperature", 2.0)
+        for key in ("start_logits", "end_logits") if head == "qa" else ("logits",):
+            terms.append(
+                weight * soft_cross_entropy(ours.output[key], theirs.output[key], temperature, valid_N=valid)
+            )
+
+    if weight := settings.get("alpha_task"):
+        terms.append(weight * ours.output.loss)
+    return torch.stack(terms).sum(), student
+
+
+def gradient_norms(student: PreTrainedModel) -> dict[str, float]:
+    """Norm of each parameter's gradient, 0 where there is none, under all names of a tied one."""
+    return {
+        name: 0.0 if parameter.grad is None else parameter.grad.double().norm().item()
+        for name, parameter in student.named_parameters(remove_duplicate=False)
+    }
+
+
+def problems(gold: Golden, record: dict[str, Any]) -> list[str]:
+    """In what the record and its recomputation differ."""
+    dtype = record["dtype"]
+    tolerance, norm_tolerance = LOSS_TOLERANCE[dtype], NORM_TOLERANCE[dtype]
+    if record["tag"] == "hidden_size_mapping" and dtype == "float64":
+        # The sample from which the projections were computed is stored in float32.
+        tolerance = norm_tolerance = 1e-6
+    loss, student = loss_of(gold, record)
+    student.zero_grad()
+    loss.backward()
+    norms = gradient_norms(student)
+    total = sum(norms[name] ** 2 for name, _ in student.named_parameters()) ** 0.5
+
+    found = []
+    if loss.item() != pytest.approx(record["loss"], rel=tolerance, abs=0):
+        found.append(f"loss {loss.item()!r}, stored {record['loss']!r}")
+    if total != pytest.approx(record["total_grad_norm"], rel=norm_tolerance, abs=0):
+        found.append(f"gradient norm {total!r}, stored {record['total_grad_norm']!r}")
+    for name, stored in record.get("grad_norms", {}).items():
+        norm, stored = norms[name], stored or 0.0
+        if max(norm, stored) > NOISE and norm != pytest.approx(stored, rel=norm_tolerance, abs=0):
+            found.append(f"gradient norm of {name} {norm!r}, stored {stored!r}")
+    label = "/".join(str(record[key]) for key in ("family", "student", "batch", "config", "dtype", "tag"))
+    return [f"{label}: {problem}" for problem in found]
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_losses_and_gradient_norms(gold: Golden, head: str) -> None:
+    records = [record for record in gold.records if record["head"] == head and "error" not in record]
+    if not records:
+        pytest.skip(f"no records with head {head}")
+    assert not [problem for record in records for problem in problems(gold, record)]
+
+
+def test_heads_that_are_not_covered(gold: Golden) -> None:
+    others = sorted({record["head"] for record in gold.records} - set(HEADS))
+    if others:
+        pytest.skip(f"records of heads that are not supported: {', '.join(others)}")
+
+
+def test_explicit_keys_give_the_published_attention_loss(gold: Golden) -> None:
+    """Where nothing underflows, dropping padded keys by a mask is the same as dropping the zeros."""
+    checked = 0
+    for record in gold.records:
+        if (
+            record["config"] != "attn_mse"
+            or record["dtype"] != "float64"
+            or record["tag"]
+            or "error" in record
+        ):
+            continue
+        student = gold.model(record["family"], record["student"], record["head"], "float64")
+        theirs = gold.teacher(record)
+        aligned = align_layers(len(theirs.attention), student.config.num_hidden_layers)
+        inputs = gold.inputs(record["family"], record["head"], record["batch"])
+        with torch.no_grad():
+            ours = observe(student, inputs, [], aligned.student_attention)
+        mask = inputs["attention_mask"]
+        keys_BTT = mask.unsqueeze(1).expand(-1, mask.shape[1], -1)
+        loss = attention_mse(
+            ours.attention, [theirs.attention[i] for i in aligned.teacher_attention], keys_BTT
+        )
+        assert loss.item() == pytest.approx(record["loss"], rel=LOSS_TOLERANCE["float64"], abs=0)
+        checked += 1
+    assert checked or not any(record["config"] == "attn_mse" for record in gold.records)
+
+
+def test_gradients(gold: Golden) -> None:
+    path = gold.folder / "loss" / "gradients.safetensors"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    stored = load_file(path)
+    groups = {tuple(key.split("/")[:3]) for key in stored}
+    for family, head, config in sorted(groups):
+        record = {
+            "family": family,
+            "head": head,
+            "config": config,
+            "batch": "padded",
+            "dtype": "float64",
+            "tag": "",
+        }
+        record["student"] = f"student_{head}_lrf2_hrf1_copy"
+        record["kwargs"] = next(
+            other["kwargs"]
+            for other in gold.records
+            if all(other[key] == record[key] for key in ("family", "head", "config", "student"))
+        )
+        loss, student = loss_of(gold, record)
+        student.zero_grad()
+        loss.backward()
+        parameters = dict(student.named_parameters(remove_duplicate=False))
+        names = [key for key in stored if key.startswith(f"{family}/{head}/{config}/")]
+        for name in names:
+            gradient = parameters[name.split("/", 3)[3]].grad
+            gradient = torch.zeros_like(stored[name]) if gradient is None else gradient.float()
+            torch.testing.assert_close(
+                gradient, stored[name], rtol=1e-5, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+def test_activations(gold: Golden) -> None:
+    path = gold.folder / "loss" / "activations.safetensors"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    stored = load_file(path)
+    for family, role in sorted({tuple(key.split("/")[:2]) for key in stored}):
+        seen = {}
+        for head in HEADS:
+            name = "teacher_{}" if role == "teacher" else "student_{}_lrf2_hrf1_copy"
+            model = gold.model(family, name.format(head), head, "float32")
+            layers = model.config.num_hidden_layers
+            with torch.no_grad():
+                seen[head] = observe(
+                    model, gold.inputs(family, head, "padded"), range(layers + 1), range(layers)
+                )
+        for key in (key for key in stored if key.startswith(f"{family}/{role}/")):
+            kind, index = key.split("/")[2:]
+            if kind == "hidden":
+                ours = seen["base"].hidden[int(index)]
+            elif kind == "attn":
+                ours = seen["base"].attention[int(index)]
+            else:
+                ours = seen[kind].output[index]
+                ours = ours[:2, :8] if kind == "mlm" else ours
+            torch.testing.assert_close(
+                ours, stored[key], rtol=1e-5, atol=1e-5, msg=lambda m, k=key: f"{k}: {m}"
+            )
