@@ -33,8 +33,8 @@ class Vocabulary(Section):
 
     threshold: Annotated[float, Field(ge=0, lt=1)] = 1e-6
     """Keep a token whose relative frequency in either corpus is at least this."""
-    keep_characters: bool = True
-    """Also keep every single-character token, so that no new word turns into the unknown token."""
+    keep_characters: bool = False
+    """Also keep every single-character token of every script, so that no new word turns into the unknown token."""
 
 
 class Packing(Section):

@@ -1,6 +1,6 @@
 """Language codes: one spelling for each language, its English name and its usual script.
 
-Codes follow BCP 47 with the shortest spelling (``sw``, not ``swa`` or ``swh``), which is how corpora and files are named.
+Codes follow BCP 47 with the shortest spelling (``sw``, not ``swa`` or ``swh``), which is how corpora are named.
 """
 
 from __future__ import annotations

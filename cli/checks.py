@@ -7,7 +7,7 @@ import platform
 import shutil
 import urllib.request
 from collections.abc import Iterator
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray"
 HUB_TIMEOUT_SECONDS = 3.0
 LEAST_MEMORY_GB = 4.0
 LEAST_DISK_GB = 5.0
+WITHOUT_HUB = "Teachers must be folders, or in the cache"
 
 
 class Finding(NamedTuple):
@@ -41,13 +42,11 @@ def _versions() -> Iterator[Finding]:
 
 def _ray() -> Finding:
     try:
-        import ray.data
-        import ray.train
-        import ray.tune
+        for room in ("data", "train", "tune"):
+            import_module(f"ray.{room}")
     except ImportError as problem:
-        return Finding("ray tune, train, data", "problem", f"cannot be imported: {problem}")
-    address = os.environ.get("RAY_ADDRESS")
-    return Finding("ray tune, train, data", "ok", f"RAY_ADDRESS is {address}" if address else "a local cluster is started on demand")
+        return Finding("ray parts", "problem", f"cannot be imported: {problem} (ray[default,data,train,tune])")
+    return Finding("ray parts", "ok", "tune, train and data can be imported")
 
 
 def _devices() -> Iterator[Finding]:
@@ -100,7 +99,7 @@ def _disk(storage: str) -> Finding:
 def _hub() -> Finding:
     for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            return Finding("model hub", "note", f"not asked, {variable} is set: teachers must be folders or in the cache")
+            return Finding("model hub", "note", f"not asked: {variable} is set. {WITHOUT_HUB}")
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         request = urllib.request.Request(address, method="HEAD")
@@ -108,4 +107,4 @@ def _hub() -> Finding:
             return Finding("model hub", "ok", f"{address} answers")
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "reason", problem)
-        return Finding("model hub", "note", f"{address} cannot be reached ({reason}): teachers must be folders or in the cache")
+        return Finding("model hub", "note", f"{address} cannot be reached ({reason}). {WITHOUT_HUB}")

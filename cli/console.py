@@ -12,18 +12,29 @@ from rich.text import Text
 _PLAIN_WIDTH = 200
 
 
-def make_console(stderr: bool = False) -> Console:
-    """Give a console that styles nothing where NO_COLOR is set or where it writes to no terminal."""
+def stdout() -> Console:
+    """Give the console for what a command was asked for; it styles nothing under NO_COLOR or without a terminal."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """Give the console for progress and remarks, under the same rules."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False)
     return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> None:
-    """Print a table on stdout; the columns named in ``right`` are set flush right."""
+def print_table(
+    console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()
+) -> None:
+    """Print a table of plain words; the columns named in ``right`` are set flush right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     numbers = set(right)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    make_console().print(table)
+    console.print(table)

@@ -19,6 +19,7 @@ from .rows import usable_lists
 
 NO_SPAN = "O"
 """The tag of a word outside of every span."""
+_PREFIXES = ("B-", "I-")
 
 # Sentences are sorted by length among so many batches.
 _POOL_BATCHES = 32
@@ -82,7 +83,7 @@ def task_files(task_data: str, language: str, *needed: str) -> dict[str, str]:
                     [name for name, is_folder in names_in(task_data).items() if is_folder],
                 )
             raise DataError(
-                f"no {split} data for language {language!r}: {inside(folder, split + SUFFIX)} does not exist; "
+                f"no {split} data for {language!r}: {inside(folder, split + SUFFIX)} does not exist; "
                 f"{kind} there: {', '.join(there) or 'none'} (--task-data)"
             )
     return files
@@ -128,7 +129,7 @@ def map_label(tag: str, label_map: Mapping[str, str]) -> str:
     if tag in label_map:
         return label_map[tag]
     prefix, kind = tag[:2], tag[2:]
-    if prefix in ("B-", "I-") and kind in label_map:
+    if prefix in _PREFIXES and kind in label_map:
         new = label_map[kind]
         return new if new == NO_SPAN else prefix + new
     return tag
@@ -142,10 +143,10 @@ def map_labels(
     renamed = {tag: map_label(tag, label_map) for tag in found}
     for tag, label in renamed.items():
         if label not in labels:
-            kind = tag[2:] if tag[:2] in ("B-", "I-") else tag
+            kind = tag[2:] if tag.startswith(_PREFIXES) else tag
             raise DataError(
-                f"{sentences.uri} has the label {label!r}, which the training data of the source language does "
-                f"not have ({', '.join(labels)}): map it, for example with --set label_map.{kind}={NO_SPAN}"
+                f"{sentences.uri} has the label {label!r}, which the source language's training data "
+                f"does not have ({', '.join(labels)}): map it, such as --set label_map.{kind}={NO_SPAN}"
             )
     return replace(sentences, tags=tuple(tuple(renamed[tag] for tag in tags) for tags in sentences.tags))
 
@@ -244,7 +245,7 @@ def _check_row(place: str, columns: TagColumns, words: tuple[str, ...], tags: tu
             f"{place} has {len(words)} {columns.tokens} but {len(tags)} {columns.tags} (--task-data)"
         )
     for tag in tags:
-        if columns.spans and tag != NO_SPAN and not (tag[:2] in ("B-", "I-") and tag[2:]):
+        if columns.spans and tag != NO_SPAN and not (tag.startswith(_PREFIXES) and tag[2:]):
             raise DataError(
                 f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)"
             )

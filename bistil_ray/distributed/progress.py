@@ -27,6 +27,8 @@ class Board:
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         """Write to ``console``; ``quiet`` shows only what failed."""
+        # Pinned to where it writes now: stdout is redirected while Tune runs.
+        console.file = console.file
         self._console, self._quiet = console, quiet
         self._live: Live | None = None
         self._running: dict[str, tuple[Step, float, dict[str, Any]]] = {}

@@ -65,6 +65,10 @@ class StepSearcher(Searcher):
                 self._outcome(step, "skipped", f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}")
                 self._skip_dependants(step, "skipped")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out whom to tell: Tune stores its searcher, and a terminal is not part of an experiment."""
+        return {name: value for name, value in self.__dict__.items() if name != "_outcome"}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: what is done is known from the steps' folders."""
 

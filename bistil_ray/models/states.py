@@ -117,7 +117,7 @@ def _implementation(config: PreTrainedConfig) -> Iterator[None]:
 
 
 def _observed_attention(
-    module: Any,
+    module: nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -125,10 +125,11 @@ def _observed_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     observation: _Wish | None = None,
-    **kwargs: Any,
+    **kwargs: Any,  # noqa: ANN401  (whatever transformers hands on)
 ) -> tuple[Tensor, None]:
     """Attention of one layer, called by transformers: queries, keys, values BHTd; mask B1TT, True = look."""
-    if observation is None or module.layer_idx not in observation.layers:
+    layer: Any = module.layer_idx
+    if observation is None or layer not in observation.layers:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -140,7 +141,7 @@ def _observed_attention(
     probabilities_BHTT = scores_BHTT.softmax(
         dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32)
     )
-    observation.maps[module.layer_idx] = probabilities_BHTT
+    observation.maps[layer] = probabilities_BHTT
     weights_BHTT = nn.functional.dropout(probabilities_BHTT, p=dropout, training=module.training)
     mixed_BHTd = torch.matmul(weights_BHTT.to(value.dtype), value)
     return mixed_BHTd.transpose(1, 2).contiguous(), None

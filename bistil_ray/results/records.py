@@ -23,8 +23,8 @@ class Record(BaseModel):
     """What one finished step found out about one model, on one target language.
 
     Scores are fractions. ``bytes`` are those of the saved weights, ``latency_ms`` the median of a batch of one at 128
-    tokens on the CPU with one thread, ``tokens`` those trained on. A number that was not measured is None. Fields that a
-    newer version adds are kept as they are read.
+    tokens on the CPU with one thread, ``tokens`` those trained on. A number that was not measured is None. Fields that
+    a newer version adds are kept as they are read.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())

@@ -30,24 +30,10 @@ def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128
     Neither case nor accents are stripped: tone marks and hooked letters are kept. The special tokens take the ids 0 to
     4. The result hangs on the texts and the size alone.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.BertNormalizer(
-                clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
-            ),
-        ]
-    )
+    tokenizer = Tokenizer(models.WordPiece(vocab=_vocabulary(corpora_folder, vocab_size), unk_token="[UNK]"))
+    tokenizer.normalizer = _normalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(corpora_folder), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -62,6 +48,31 @@ def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
+
+
+def _vocabulary(corpora_folder: Path, vocab_size: int) -> dict[str, int]:
+    """Pieces by id. The trainer breaks ties by the order in which it meets the inner letters (``##a``), which changes
+    from process to process; naming them beforehand, as if they were special tokens, fixes the order and the result.
+    """
+    letters = alphabet()
+    scratch = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    scratch.normalizer = _normalizer()
+    scratch.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)],
+        initial_alphabet=letters,
+        show_progress=False,
+    )
+    scratch.train_from_iterator(_texts(corpora_folder), trainer)
+    return scratch.get_vocab()
+
+
+def _normalizer() -> normalizers.Normalizer:
+    cleaning = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
+    )
+    return normalizers.Sequence([normalizers.NFC(), cleaning])
 
 
 def _texts(folder: Path) -> Iterator[str]:

@@ -1,12 +1,12 @@
 """The SFT files of composable-sft and BISTIL, ``pytorch_diff.bin``, read and written.
 
 Such a file is a pickled dictionary: ``diffs`` (sparse differences), ``abs`` (parameters kept whole, or, from
-magnitude pruning, sparse ones) and in BISTIL's an empty ``block_sparses``. A sparse tensor is its ``size``, its
-``values`` and their flat indices with the FIRST axis running fastest, ascending, each as its distance from the one
-before (``index_steps``).
+magnitude pruning, sparse ones) and in BISTIL's an empty ``block_sparses``. A sparse tensor is its ``size``,
+its ``values`` and their flat indices with the FIRST axis running fastest, ascending, each as its distance
+from the one before (``index_steps``).
 
-A pickle can run code when it is loaded. Here only tensors, containers and numbers are let in: torch's own restricted
-reader, which also gets to know the one integer that numpy wrote into each list of steps.
+A pickle can run code when it is loaded. Here only tensors, containers and numbers are let in: through torch's
+restricted reader, which also gets to know the one integer that numpy wrote into each list of steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -27,15 +27,17 @@ from ..storage import replacing
 from .delta import SparseDelta, check_delta
 
 FILE_NAME = "pytorch_diff.bin"
+Order = Literal["C", "F"]
+
 _SECTIONS = {"diffs", "abs", "block_sparses"}
 
 
 def read_composable(path: str | Path, meta: Mapping[str, Any]) -> SparseDelta:
     """Read ``pytorch_diff.bin`` (the file, or the folder it is in) as an SFT with the facts ``meta``.
 
-    The file does not say what it belongs to, so ``meta`` does (see SparseDelta). Parameters under ``abs`` become
-    dense ones. Raises ModelError for a missing or damaged file, one that holds anything but an SFT (its contents are
-    then not run), and one with block-sparse parameters.
+    The file does not say what it belongs to, so ``meta`` does (see SparseDelta). Parameters under ``abs``
+    become dense ones. Raises ModelError for a missing or damaged file, for one that holds anything but an SFT
+    (what it holds is then not run) and for block-sparse parameters.
     """
     file = Path(path) / FILE_NAME if Path(path).is_dir() else Path(path)
     sections = _load(file)
@@ -80,29 +82,28 @@ def decode_sparse(encoding: Mapping[str, Any], place: str) -> tuple[Tensor, Tens
 
     Sums are made in 64 bits. Raises ModelError, naming ``place``, where the parts do not fit each other.
     """
-    steps, values, size = (encoding.get(key) for key in ("index_steps", "values", "size"))
+    steps, values, size = encoding.get("index_steps"), encoding.get("values"), encoding.get("size")
     if (
         not isinstance(steps, list)
-        or not all(isinstance(step, int) for step in steps)
+        or not all(isinstance(step, int) and 0 <= step < 1 << 63 for step in steps)
         or not isinstance(size, torch.Size)
         or not _is_plain(values)
         or values.shape != (len(steps),)
     ):
-        raise ModelError(
-            f"{place} is not a sparse tensor: size, index_steps and values do not fit each other"
-        )
+        raise ModelError(f"{place} is not a sparse tensor: size, index_steps and values do not fit each other")
     flat = np.cumsum(np.array(steps, dtype=np.int64))
-    if steps and (flat.min() < 0 or flat.max() >= size.numel()):
-        raise ModelError(f"{place} has an index outside its {size.numel()} parameters")
+    if steps and (flat.min() < 0 or flat.max() >= size.numel() or (np.diff(flat) <= 0).any()):
+        raise ModelError(f"{place} has indices that repeat or lie outside its {size.numel()} parameters")
     row_major = _reordered(flat, size, "F", "C")
     order = np.argsort(row_major)
     return torch.from_numpy(row_major[order]), values.detach()[torch.from_numpy(order)], tuple(size)
 
 
-def _reordered(flat: np.ndarray, shape: tuple[int, ...], old: str, new: str) -> np.ndarray:
+def _reordered(flat: np.ndarray, shape: tuple[int, ...], old: Order, new: Order) -> np.ndarray:
     """Renumber flat indices from one order of the axes (C: last fastest, F: first fastest) to the other."""
     sizes = tuple(shape) or (1,)
-    return np.ravel_multi_index(np.unravel_index(flat, sizes, order=old), sizes, order=new)
+    renumbered: np.ndarray = np.ravel_multi_index(np.unravel_index(flat, sizes, order=old), sizes, order=new)
+    return renumbered
 
 
 def _sparse_parts(entry: object, place: str) -> tuple[Tensor, Tensor, tuple[int, ...]]:
@@ -124,7 +125,7 @@ def _whole(entry: object, place: str) -> Tensor:
     return entry.detach().clone()
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> TypeGuard[Tensor]:
     return isinstance(value, Tensor) and value.layout == torch.strided and value.is_floating_point()
 
 
@@ -133,18 +134,15 @@ def _load(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         raise ModelError(f"no composable-sft file at {file}")
     try:
-        with _numpy_integers():
+        with numpy_integers():
             loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as problem:
-        named = re.search(r"GLOBAL ([\w.]+)", str(problem))
-        what = f"{named[1]}, which" if named else "something that"
-        raise ModelError(
-            f"{file} is not read: it holds {what} is no part of an SFT and could run code"
-        ) from problem
     except Exception as problem:  # a damaged file can fail in any way
-        raise ModelError(
-            f"{file} is damaged or not a composable-sft file ({type(problem).__name__})"
-        ) from problem
+        named = re.search(r"GLOBAL ([\w.]+)", str(problem))
+        if named:
+            reason = f"it holds {named[1]}, which is no part of an SFT and might run code"
+        else:
+            reason = f"it is damaged or not a composable-sft file ({type(problem).__name__})"
+        raise ModelError(f"{file} is not read: {reason}") from problem
     if not isinstance(loaded, dict) or not {"diffs"} <= loaded.keys() <= _SECTIONS:
         raise ModelError(f"{file} is not a composable-sft file: it does not hold diffs and abs")
     sections = {name: loaded.get(name, {}) for name in _SECTIONS}
@@ -177,8 +175,8 @@ def _numpy_integer(kind: _NumpyKind, data: bytes) -> int:
 
 
 @contextmanager
-def _numpy_integers() -> Iterator[None]:
-    """Let torch's restricted reader read numpy's integers, under the names of numpy 1 and 2, for this block only."""
+def numpy_integers() -> Iterator[None]:
+    """Let torch's restricted reader read numpy's integers (of numpy 1 and 2), inside this block only."""
     with torch.serialization.safe_globals(
         [
             (_NumpyKind, "numpy.dtype"),

@@ -70,9 +70,7 @@ def extract_delta(
     whole = set(dense_names)
     missing = sorted((whole - after.keys()) | ((before.keys() ^ after.keys()) - whole))
     if missing:
-        raise ModelError(
-            f"parameters that are not in both, base and trained weights: {', '.join(missing[:5])}"
-        )
+        raise ModelError(f"parameters that are not in both, base and trained weights: {', '.join(missing[:5])}")
     indices, values, shapes = {}, {}, {}
     for name in after:
         if name in whole:
@@ -164,9 +162,7 @@ def load_delta(folder: str | Path) -> SparseDelta:
 def check_delta(delta: SparseDelta, place: str) -> None:
     """Raise ModelError, naming ``place``, unless the parts of an SFT fit each other and their shapes."""
     if not delta.indices.keys() == delta.values.keys() == delta.shapes.keys():
-        odd = sorted(
-            (delta.indices.keys() ^ delta.values.keys()) | (delta.indices.keys() ^ delta.shapes.keys())
-        )
+        odd = sorted((delta.indices.keys() ^ delta.values.keys()) | (delta.indices.keys() ^ delta.shapes.keys()))
         raise ModelError(f"{place}: no indices, values and shape together for {', '.join(odd[:5])}")
     for name, index in delta.indices.items():
         size = math.prod(delta.shapes[name])
@@ -193,9 +189,7 @@ def _add_at(weight: Tensor, index: Tensor, values: Tensor) -> None:
 
 def _check_shape(name: str, weight: Tensor, shape: Iterable[int]) -> None:
     if tuple(weight.shape) != tuple(shape):
-        raise ModelError(
-            f"parameter {name} is {tuple(weight.shape)} in the base, but {tuple(shape)} in the SFT"
-        )
+        raise ModelError(f"parameter {name} is {tuple(weight.shape)} in the base, but {tuple(shape)} in the SFT")
 
 
 def _check_meta(meta: Mapping[str, Any], place: str) -> None:
@@ -210,9 +204,7 @@ def _read_meta(file: Path) -> dict[str, Any]:
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise ModelError(
-            f"no SFT in {file.parent}: {META_FILE} cannot be read ({problem.strerror})"
-        ) from problem
+        raise ModelError(f"no SFT in {file.parent}: {META_FILE} cannot be read ({problem.strerror})") from problem
     except ValueError as problem:
         raise ModelError(f"{file} is not JSON: {problem}") from problem
     if not isinstance(known, dict) or known.get("format") != FORMAT:

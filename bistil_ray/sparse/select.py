@@ -58,9 +58,7 @@ def select_changes(
     return masks
 
 
-def threshold_of(
-    changes: Callable[[], Iterable[Tensor]], count: int, dtype: torch.dtype = torch.float32
-) -> float:
+def threshold_of(changes: Callable[[], Iterable[Tensor]], count: int, dtype: torch.dtype = torch.float32) -> float:
     """Give the ``count``-th largest of many absolute changes, exactly.
 
     ``changes()`` gives the changes afresh, in one-dimensional contiguous pieces of ``dtype`` (float32 or
@@ -98,9 +96,7 @@ def _wanted(total: int, density: float | None, count: int | None) -> int:
             raise ConfigError(f"density {density} must be above 0 and at most 1 (--densities)")
         count = int(total * density)
         if count == 0:
-            raise ConfigError(
-                f"density {density} of {total} parameters is less than one parameter (--densities)"
-            )
+            raise ConfigError(f"density {density} of {total} parameters is less than one parameter (--densities)")
     assert count is not None
     if not 1 <= count <= total:
         raise ConfigError(f"{count} parameters cannot be chosen out of {total}")
@@ -111,14 +107,10 @@ def _common_dtype(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> 
     """Check that both hold the same parameters and give the dtype to compare them in."""
     if before.keys() != after.keys():
         odd = sorted(before.keys() ^ after.keys())
-        raise ModelError(
-            f"the weights before and after do not have the same parameters: {', '.join(odd[:5])}"
-        )
+        raise ModelError(f"the weights before and after do not have the same parameters: {', '.join(odd[:5])}")
     for name, tensor in after.items():
         if before[name].shape != tensor.shape:
-            raise ModelError(
-                f"parameter {name} is {tuple(before[name].shape)} before and {tuple(tensor.shape)} after"
-            )
+            raise ModelError(f"parameter {name} is {tuple(before[name].shape)} before and {tuple(tensor.shape)} after")
     both = (*before.values(), *after.values())
     return torch.float64 if any(tensor.dtype == torch.float64 for tensor in both) else torch.float32
 

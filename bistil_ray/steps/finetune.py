@@ -16,17 +16,18 @@ from ..data.fingerprint import content_fingerprint
 from ..models.families import load_tokenizer
 from ..models.states import align_layers
 from ..models.student import cut_vocabulary
+from ..models.taggers import model_labels, new_tagger
 from ..sparse.delta import extract_delta, save_delta
 from ..sparse.select import select_changes
 from ..storage import read_result, replacing
-from ..train.loop import Phase, Progress, run_phase
+from ..train.loop import Phase, Progress, mix, run_phase
 from ..train.objectives import Distillation
 from ..vocab.match import kept_by_name
 from .context import Context, Job
 from .distil import student_folder
-from .scoring import make_record, model_labels, read_sentences, score
+from .scoring import make_record, read_sentences, score
 from .sentences import SentenceStream
-from .task_teacher import load_task_teacher, new_tagger
+from .task_teacher import load_task_teacher
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     teacher, teacher_folder = load_task_teacher(job.needs["task_teacher"])
     labels = model_labels(teacher)
     cut_vocabulary(teacher, kept_by_name(load_tokenizer(str(teacher_folder)), tokenizer))
-    student = new_tagger(distilled_folder, labels, settings["seed"]).to(context.device)
+    student = new_tagger(distilled_folder, labels, mix(settings["seed"], 2)).to(context.device)
     student.train()
     distilled = read_result(job.needs["student"])
     pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)

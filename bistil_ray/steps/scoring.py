@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..data.tasks import TaggedSentences, map_labels, read_tagged
 from ..evaluate.speed import measure
 from ..evaluate.tagging import predict_tags, tagging_scores
+from ..models.taggers import model_labels
 from .context import Job
 
 METRIC = "f1"
@@ -21,12 +22,6 @@ METRIC = "f1"
 def read_sentences(job: Job, name: str, labels: tuple[str, ...]) -> TaggedSentences:
     """Read the labelled sentences of input ``name`` with the run's label map applied."""
     return map_labels(read_tagged(job.inputs[name]), job.settings["label_map"], labels)
-
-
-def model_labels(model: PreTrainedModel) -> tuple[str, ...]:
-    """Give a tagger's labels in the order of its output."""
-    names = model.config.id2label
-    return tuple(names[index] for index in range(len(names)))
 
 
 def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, job: Job) -> dict[str, Any]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForTokenClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..errors import ModelError
 from ..models.families import load_tokenizer
+from ..models.taggers import load_tagger, model_labels, new_tagger
 from ..storage import read_result, replacing
 from ..train.loop import Phase, mix, run_phase
 from ..train.objectives import LabelLearning
 from .context import Context, Job
-from .scoring import model_labels, read_sentences
+from .scoring import read_sentences
 from .sentences import SentenceStream
 
 SEED = 0
@@ -31,7 +31,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         return _take_given(job.inputs["checkpoint"], labels)
     settings = job.settings
     tokenizer = load_tokenizer(job.inputs["teacher"])
-    model = new_tagger(job.inputs["teacher"], labels, SEED).to(context.device)
+    model = new_tagger(job.inputs["teacher"], labels, mix(SEED, 2)).to(context.device)
     model.train()
     stream = SentenceStream(
         read_sentences(job, "train", labels), tokenizer, labels, settings["max_length"], settings["batch_size"],
@@ -56,22 +56,11 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 def load_task_teacher(step: Path) -> tuple[PreTrainedModel, Path]:
     """Load the model of a finished ``task-teacher`` step; give it and its folder."""
     folder = step / read_result(step)["model"]
-    return AutoModelForTokenClassification.from_pretrained(folder, dtype=torch.float32).eval(), folder
-
-
-def new_tagger(folder: str, labels: tuple[str, ...], seed: int) -> PreTrainedModel:
-    """Load an encoder with a fresh tagging head whose weights depend on ``seed`` alone."""
-    torch.manual_seed(mix(seed, 2))
-    return AutoModelForTokenClassification.from_pretrained(
-        folder,
-        dtype=torch.float32,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
+    return load_tagger(folder), folder
 
 
 def _take_given(checkpoint: str, labels: tuple[str, ...]) -> dict[str, Any]:
-    model = AutoModelForTokenClassification.from_pretrained(checkpoint, dtype=torch.float32)
+    model = load_tagger(checkpoint)
     if set(model_labels(model)) != set(labels):
         raise ModelError(
             f"the task teacher {checkpoint!r} has the labels {', '.join(model_labels(model))}, but the training data has "

@@ -35,9 +35,7 @@ def backend_state(tokenizer: PreTrainedTokenizerBase) -> State:
     state: State = json.loads(backend.to_str())
     kind = state["model"].get("type")
     if kind not in SUPPORTED:
-        raise ModelError(
-            f"a tokenizer of kind {kind!r} cannot be trimmed (supported: {', '.join(SUPPORTED)})"
-        )
+        raise ModelError(f"a tokenizer of kind {kind!r} cannot be trimmed (supported: {', '.join(SUPPORTED)})")
     return state
 
 

@@ -29,9 +29,7 @@ def kept_ids(counts: Sequence[np.ndarray], threshold: float, always: Iterable[in
     nothing. Raises ConfigError for a threshold outside [0, 1].
     """
     if not 0 <= threshold <= 1:
-        raise ConfigError(
-            f"vocabulary threshold {threshold} is not a share: it must lie in [0, 1] (--threshold)"
-        )
+        raise ConfigError(f"vocabulary threshold {threshold} is not a share: it must lie in [0, 1] (--threshold)")
     frequent = [np.flatnonzero(corpus / corpus.sum() >= threshold) for corpus in counts if corpus.sum() > 0]
     return np.unique(np.concatenate([*frequent, np.array(sorted(always), dtype=np.int64)]).astype(np.int64))
 
@@ -81,9 +79,7 @@ def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept: np.ndarray) -> PreT
             if trimmed_state == cut and token_ids(trimmed_state) == expected:
                 trimmed.name_or_path = tokenizer.name_or_path
                 return trimmed
-    raise ModelError(
-        f"the tokenizer of {tokenizer.name_or_path!r} cannot be trimmed: its files do not load as written"
-    )
+    raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} cannot be trimmed: its files do not load as written")
 
 
 def _always_kept(tokenizer: PreTrainedTokenizerBase, state: State, keep_characters: bool) -> set[int]:
@@ -103,15 +99,11 @@ def _check_kept(tokenizer: PreTrainedTokenizerBase, state: State, kept: np.ndarr
     token_of: dict[int, str] = {}
     for token, index in token_ids(state).items():
         if token_of.setdefault(index, token) != token:
-            raise ModelError(
-                f"tokens {token_of[index]!r} and {token!r} of the tokenizer share the id {index}"
-            )
+            raise ModelError(f"tokens {token_of[index]!r} and {token!r} of the tokenizer share the id {index}")
     asked = set(kept.tolist())
     strange = sorted(asked - token_of.keys())
     if strange:
-        raise ModelError(
-            f"id {strange[0]} is to be kept, but the tokenizer has no such token ({len(strange)} in all)"
-        )
+        raise ModelError(f"id {strange[0]} is to be kept, but the tokenizer has no such token ({len(strange)} in all)")
     missing = sorted(_always_kept(tokenizer, state, keep_characters=False) - asked)
     if missing:
         names = ", ".join(repr(token_of[index]) for index in missing[:5])
@@ -124,9 +116,7 @@ def _check_kept(tokenizer: PreTrainedTokenizerBase, state: State, kept: np.ndarr
         )
 
 
-def _write_files(
-    tokenizer: PreTrainedTokenizerBase, cut: State, new_id: dict[int, int], folder: Path
-) -> None:
+def _write_files(tokenizer: PreTrainedTokenizerBase, cut: State, new_id: dict[int, int], folder: Path) -> None:
     """Write the tokenizer as its files, then put the cut state and its ids into them."""
     tokenizer.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(json.dumps(cut, ensure_ascii=False), encoding="utf-8")

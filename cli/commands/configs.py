@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table
+from ..console import print_table, stdout
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.callback(epilog="Example: bistil-ray configs show sample > mine.yaml")
@@ -29,7 +29,7 @@ def list_configs(as_json: Annotated[bool, typer.Option("--json", help="Print as 
     if as_json:
         typer.echo(json.dumps([{"name": name, "about": line} for name, line in about.items()], indent=2))
     else:
-        print_table(("name", "about"), about.items())
+        print_table(stdout(), ("name", "about"), about.items())
 
 
 @app.command(epilog="Example: bistil-ray configs show sample > mine.yaml")
@@ -46,10 +46,8 @@ def show(name: Annotated[str, typer.Argument(help="A name that `configs ls` list
 
 @app.command(epilog="Example: bistil-ray configs validate mine.yaml --set distil.steps=1000")
 def validate(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or the name of a shipped configuration.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting on top; may be repeated.")
-    ] = None,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or a name that `configs ls` lists.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, on top of the file.")] = None,
 ) -> None:
     """Check a configuration without running it.
 
@@ -57,7 +55,7 @@ def validate(
     """
     from bistil_ray.config import load_config, to_yaml
 
-    typer.echo(to_yaml(load_config(source, overrides or [])), nl=False)
+    typer.echo(to_yaml(load_config(source, settings or [])), nl=False)
 
 
 def _first_comment(text: str) -> str:

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table
+from ..console import print_table, stdout
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+EPILOG = "Example: bistil-ray doctor --storage runs"
 
 
-@app.command(epilog="Example: bistil-ray doctor --storage runs --json")
 def doctor(
     storage: Annotated[str, typer.Option(help="The folder that runs will be written to.")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
@@ -24,4 +23,4 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        print_table(("check", "state", "found"), findings)
+        print_table(stdout(), ("check", "state", "found"), findings)

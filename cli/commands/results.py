@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bistil_ray.errors import ConfigError
+from ..console import print_table, stdout
 
-from ..console import print_table
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    from rich.console import Console
 
-EXAMPLE = "Example: bistil-ray results runs/sample --lang sw --sort latency_ms"
+    from bistil_ray.results.records import Record
+
+EPILOG = "Example: bistil-ray results runs/mine --lang sw --sort latency_ms"
 
 
-@app.command(epilog=EXAMPLE)
 def results(
     run: Annotated[str, typer.Argument(help="A run's folder, or its results.jsonl.")],
     lang: Annotated[str | None, typer.Option(help="Only these languages, such as sw or sw,yo.")] = None,
-    sort: Annotated[str, typer.Option(help="The field of a record to sort by within a language.")] = "score",
+    sort: Annotated[str, typer.Option(help="Field of a record to sort by within a language.")] = "score",
     as_json: Annotated[bool, typer.Option("--json", help="Print whole records as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print whole records as CSV.")] = False,
 ) -> None:
@@ -27,21 +29,30 @@ def results(
 
     The best student of each language carries a star. A run can be looked at while it goes on.
     """
+    from bistil_ray.errors import ConfigError
     from bistil_ray.languages import parse_languages
     from bistil_ray.results.records import read_records
-    from bistil_ray.results.tables import COLUMNS, NUMBERS, arrange, best_per_language, of_languages, to_csv, to_json, to_rows
+    from bistil_ray.results.tables import arrange, of_languages, to_csv, to_json
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other: give one of them")
     records = read_records(run)
     if lang is not None:
-        records = of_languages(records, parse_languages(lang, flag="--lang"))
+        records = of_languages(records, parse_languages(lang, "--lang"))
     records = arrange(records, sort)
     if as_json:
         typer.echo(to_json(records))
     elif as_csv:
         typer.echo(to_csv(records), nl=False)
-    elif not records:
-        typer.echo("no step with a score has finished yet", err=True)
     else:
-        print_table(COLUMNS, to_rows(records, best_per_language(records).values()), right=NUMBERS)
+        show_records(records, stdout())
+
+
+def show_records(records: Sequence[Record], console: Console) -> None:
+    """Print records, in the order given, as a table with the best student of each language marked."""
+    from bistil_ray.results.tables import COLUMNS, NUMBERS, best_per_language, to_rows
+
+    if records:
+        print_table(console, COLUMNS, to_rows(records, best_per_language(records).values()), right=NUMBERS)
+    else:
+        console.print("No step with a score has finished yet.")

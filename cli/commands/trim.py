@@ -18,7 +18,7 @@ def trim(
     corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
     out: Annotated[Path, typer.Option(help="New folder for the trimmed model.")],
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Keep tokens at least this frequent in one corpus.")] = 1e-6,
-    keep_characters: Annotated[bool, typer.Option(help="Keep every single character.")] = True,
+    keep_characters: Annotated[bool, typer.Option(help="Keep every single character of every script.")] = False,
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
 ) -> None:
     """Cut a model's vocabulary to some languages; what is kept is computed as before."""

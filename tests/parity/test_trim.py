@@ -62,9 +62,7 @@ def test_kept_ids_equal_the_reference(golden: Path, records: dict[str, dict[str,
         assert kept.tolist() == record["kept_ids"], (family, setting)
 
 
-def test_named_special_tokens_are_all_that_must_stay(
-    golden: Path, records: dict[str, dict[str, Any]]
-) -> None:
+def test_named_special_tokens_are_all_that_must_stay(golden: Path, records: dict[str, dict[str, Any]]) -> None:
     for family in {family for family, _, _ in cuts(records)}:
         tokenizer = load(golden, family)
         assert always_kept_ids(tokenizer) == set(tokenizer.all_special_ids)

@@ -1,4 +1,4 @@
-"""The attention loss against loops written out, and the behaviours kept for comparison with published numbers."""
+"""The attention loss against loops written out, and the behaviours kept to compare with published numbers."""
 
 from __future__ import annotations
 

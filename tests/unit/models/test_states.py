@@ -1,4 +1,4 @@
-"""Observed states and maps are those of transformers' plain attention, value and gradient, and nothing leaks."""
+"""Observed states and maps are those of transformers' plain attention, gradients too, and nothing leaks."""
 
 from __future__ import annotations
 

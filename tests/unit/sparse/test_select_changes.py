@@ -23,14 +23,14 @@ def weights(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     return {name: torch.randn(shape, generator=generator, dtype=dtype) for name, shape in shapes.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), width=st.sampled_from([32, 64]))
 def test_the_threshold_is_exactly_the_kth_largest(data: st.DataObject, width: int) -> None:
     floats = st.floats(0, width=width, allow_nan=False, allow_infinity=False)
     values = torch.from_numpy(data.draw(arrays.arrays(f"float{width}", st.integers(1, 50), elements=floats)))
     count = data.draw(st.integers(1, values.numel()))
     expected = values.sort(descending=True).values[count - 1].item()
-    assert threshold_of(lambda: values.split(7), count, values.dtype) == expected
+    assert threshold_of(lambda: values.split(20), count, values.dtype) == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -54,10 +54,7 @@ def test_more_elements_than_fit_in_one_piece() -> None:
         "matrix": torch.randn(1500, 1500, generator=generator),
         "bias": torch.randn(5, generator=generator),
     }
-    after = {
-        name: tensor + 1e-3 * torch.randn(tensor.shape, generator=generator)
-        for name, tensor in before.items()
-    }
+    after = {name: tensor + 1e-3 * torch.randn(tensor.shape, generator=generator) for name, tensor in before.items()}
     changes = torch.cat([(after[name] - before[name]).abs().reshape(-1) for name in after])
     threshold = changes.topk(180_000).values[-1]
     assert torch.equal(flat(select_changes(before, after, count=180_000)), changes >= threshold)

@@ -72,9 +72,7 @@ def _unigram_pieces(first: list[str]) -> list[tuple[str, float]]:
 
 
 def _unigram() -> PreTrainedTokenizerFast:
-    backend = Tokenizer(
-        models.Unigram(_unigram_pieces(["<pad>", "junk", "<mask>", "rare", "<unk>", "<s>", "</s>"]), 4)
-    )
+    backend = Tokenizer(models.Unigram(_unigram_pieces(["<pad>", "junk", "<mask>", "rare", "<unk>", "<s>", "</s>"]), 4))
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     backend.decoder = decoders.Metaspace()
@@ -86,9 +84,7 @@ def _unigram() -> PreTrainedTokenizerFast:
 
 def _xlmr_with_moved_specials() -> PreTrainedTokenizerFast:
     """A class that fixes the unknown token at id 3, while the cut moves it to another."""
-    return XLMRobertaTokenizer(
-        vocab=_unigram_pieces(["<s>", "<pad>", "junk", "<unk>", "</s>", "rare", "<mask>"])
-    )
+    return XLMRobertaTokenizer(vocab=_unigram_pieces(["<s>", "<pad>", "junk", "<unk>", "</s>", "rare", "<mask>"]))
 
 
 def _deberta() -> PreTrainedTokenizerFast:
@@ -106,9 +102,7 @@ def _byte_level() -> Tokenizer:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    return _trained_bpe(
-        backend, initial_alphabet=alphabet, special_tokens=["rare", "<pad>", "<s>", "</s>", "<mask>"]
-    )
+    return _trained_bpe(backend, initial_alphabet=alphabet, special_tokens=["rare", "<pad>", "<s>", "</s>", "<mask>"])
 
 
 def _byte_bpe() -> PreTrainedTokenizerFast:
@@ -158,9 +152,7 @@ def _space_bpe() -> PreTrainedTokenizerFast:
 
 def _marked_bpe() -> PreTrainedTokenizerFast:
     """BPE with a mark on continuing pieces and one at the end of a word."""
-    backend = Tokenizer(
-        models.BPE(unk_token="<unk>", continuing_subword_prefix="@@", end_of_word_suffix="</w>")
-    )
+    backend = Tokenizer(models.BPE(unk_token="<unk>", continuing_subword_prefix="@@", end_of_word_suffix="</w>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     specials = ["<unk>", "<s>", "</s>", "<pad>", "<mask>"]
     _trained_bpe(backend, special_tokens=specials, continuing_subword_prefix="@@", end_of_word_suffix="</w>")

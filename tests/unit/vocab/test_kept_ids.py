@@ -50,9 +50,7 @@ def test_added_tokens_that_are_not_special_stay_too(tokenizers_of_all_kinds: Kin
     assert {"farmland", "<ent>", "<lang:sw>", "<lang:yo>", "[UNK]", "[MASK]"} <= names
 
 
-def test_with_characters_kept_nothing_turns_into_unknown(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str]
-) -> None:
+def test_with_characters_kept_nothing_turns_into_unknown(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     kept = np.array(sorted(always_kept_ids(tokenizer, keep_characters=True)))
     trimmed = trim_tokenizer(tokenizer, kept)
     for text in texts:

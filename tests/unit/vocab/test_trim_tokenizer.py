@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig
 
 from bistil_ray.errors import ModelError
 from bistil_ray.vocab.merges import merge_closure
@@ -24,9 +24,7 @@ def kept_for(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> np.ndarray
     return merge_closure(tokenizer, np.array(sorted(used | always_kept_ids(tokenizer))))
 
 
-def test_ids_are_contiguous_ranks_of_the_old_ones(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str]
-) -> None:
+def test_ids_are_contiguous_ranks_of_the_old_ones(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     kept = kept_for(tokenizer, texts[:2])
     trimmed = trim_tokenizer(tokenizer, kept)
     assert len(trimmed) == len(kept) < len(tokenizer)
@@ -35,9 +33,7 @@ def test_ids_are_contiguous_ranks_of_the_old_ones(
     assert trimmed.convert_tokens_to_ids(old_names) == list(range(len(kept)))
 
 
-def test_texts_of_kept_pieces_get_the_same_pieces(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str]
-) -> None:
+def test_texts_of_kept_pieces_get_the_same_pieces(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     kept = kept_for(tokenizer, texts[:3])
     table = id_table(kept, len(tokenizer))
     trimmed = trim_tokenizer(tokenizer, kept)
@@ -71,9 +67,7 @@ def test_special_tokens_keep_their_meaning(tokenizer: PreTrainedTokenizerFast, t
     }
 
 
-def test_padding_set_before_the_cut_pads_with_the_new_id(
-    tokenizer: PreTrainedTokenizerFast, texts: list[str]
-) -> None:
+def test_padding_set_before_the_cut_pads_with_the_new_id(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> None:
     kept = kept_for(tokenizer, texts[:1])
     tokenizer(texts[:2], padding=True, truncation=True, max_length=12)
     trimmed = trim_tokenizer(tokenizer, kept)
@@ -95,6 +89,16 @@ def test_the_class_stays_where_it_loads_as_written(tokenizers_of_all_kinds: Kind
         assert type(trim_tokenizer(tokenizer, kept_for(tokenizer, texts[:1]))) is type(tokenizer)
     moved = tokenizers_of_all_kinds["xlmr_with_moved_specials"]
     assert type(trim_tokenizer(moved, kept_for(moved, texts[:1]))) is PreTrainedTokenizerFast
+
+
+def test_the_general_class_loads_beside_a_model_of_the_old_one(
+    tokenizers_of_all_kinds: Kinds, texts: list[str], tmp_path: Path
+) -> None:
+    moved = tokenizers_of_all_kinds["xlmr_with_moved_specials"]
+    trimmed = trim_tokenizer(moved, kept_for(moved, texts[:1]))
+    trimmed.save_pretrained(tmp_path)
+    XLMRobertaConfig(vocab_size=len(trimmed)).save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path)(texts)["input_ids"] == trimmed(texts)["input_ids"]
 
 
 def test_extra_tokens_are_still_found_in_text(tokenizers_of_all_kinds: Kinds, tmp_path: Path) -> None:
@@ -130,9 +134,7 @@ def test_any_text_of_kept_pieces_is_split_as_before(
 ) -> None:
     tokenizer = tokenizers_of_all_kinds[data.draw(st.sampled_from(sorted(tokenizers_of_all_kinds)))]
     letters = sorted({letter for text in texts for letter in text})
-    words = st.sampled_from(sorted({word for text in texts for word in text.split()})) | st.text(
-        letters, max_size=8
-    )
+    words = st.sampled_from(sorted({word for text in texts for word in text.split()})) | st.text(letters, max_size=8)
     text = " ".join(data.draw(st.lists(words, max_size=8)))
     ids = tokenizer(text)["input_ids"]
     others = data.draw(st.sets(st.integers(0, len(tokenizer) - 1), max_size=60))
@@ -143,9 +145,7 @@ def test_any_text_of_kept_pieces_is_split_as_before(
 
 
 @pytest.mark.parametrize("kept", [[3, 2], [2, 2, 3], [[2, 3]]])
-def test_ids_that_are_not_one_ascending_list_are_refused(
-    tokenizers_of_all_kinds: Kinds, kept: list[int]
-) -> None:
+def test_ids_that_are_not_one_ascending_list_are_refused(tokenizers_of_all_kinds: Kinds, kept: list[int]) -> None:
     with pytest.raises(ModelError, match="ascending"):
         trim_tokenizer(tokenizers_of_all_kinds["wordpiece"], np.array(kept))
 

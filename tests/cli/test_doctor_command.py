@@ -1,0 +1,50 @@
+"""``bistil-ray doctor`` says what works here, and never fails itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from bistil_ray.cli import checks
+
+Bistil = Callable[..., tuple[int, str, str]]
+
+
+def test_the_report_covers_versions_devices_memory_disk_ray_and_hub(bistil: Bistil, tmp_path: Path) -> None:
+    code, out, err = bistil("doctor", "--json", "--storage", str(tmp_path / "runs"))
+    assert (code, err) == (0, "")
+    findings = {entry["check"]: entry for entry in json.loads(out)}
+    assert {"python", "torch", "ray", "ray parts", "cpu", "cpu bf16", "gpu", "memory", "storage"} <= set(findings)
+    assert findings["torch"]["found"] == metadata.version("torch")
+    assert findings["ray parts"]["state"] == "ok"
+    assert findings["storage"]["state"] != "problem"
+    assert "HF_HUB_OFFLINE" in findings["model hub"]["found"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_problem_and_no_crash(bistil: Bistil, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, _ = bistil("doctor", "--storage", str(tmp_path / "file" / "runs"))
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("storage"))
+    assert "problem" in line
+    assert "--storage" in line
+
+
+def test_a_missing_library_is_a_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checks, "LIBRARIES", ("no-such-library",))
+    found = {finding.check: finding for finding in checks.examine(str(tmp_path))}
+    assert found["no-such-library"].state == "problem"
+
+
+def test_a_hub_that_does_not_answer_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    hub = checks.examine(str(tmp_path))[-1]
+    assert (hub.check, hub.state) == ("model hub", "note")
+    assert "http://127.0.0.1:9 cannot be reached" in hub.found

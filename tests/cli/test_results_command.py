@@ -1,0 +1,73 @@
+"""``bistil-ray results`` shows a run, whole or half finished, to people and to programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bistil_ray.results.records import Record, append_record
+
+Bistil = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of two languages with a teacher and two students."""
+    folder = tmp_path / "mine"
+    common = {
+        "kind": "finetune", "source": "en", "teacher": "big", "layers": 3, "hidden": 48, "task": "ner", "seed": 0,
+        "split": "test", "metric": "f1", "params": 1_200_000, "bytes": 4_800_000, "vocab_size": 300,
+        "model_dir": "nowhere", "time": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    for step, recipe, lang, score, valid in [
+        ("evaluate-1", "teacher", "sw", 0.8, None),
+        ("finetune-1", "bistil", "sw", 0.6, 0.5),
+        ("finetune-2", "bistil", "yo", 0.4, 0.5),
+    ]:
+        values = {**common, "step": step, "recipe": recipe, "lang": lang, "score": score, "validation_score": valid}
+        append_record(folder / "results.jsonl", Record.model_validate(values))
+    return folder
+
+
+def test_the_table_has_a_line_for_each_record_and_marks_the_best(bistil: Bistil, run: Path) -> None:
+    code, out, err = bistil("results", str(run))
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert len(lines) == 4
+    assert "\x1b" not in out
+    assert [line.rstrip().endswith("*") for line in lines[1:]] == [False, True, True]
+
+
+def test_json_and_csv_are_nothing_but_data(bistil: Bistil, run: Path) -> None:
+    _, out, _ = bistil("results", str(run / "results.jsonl"), "--json")
+    assert [record["step"] for record in json.loads(out)] == ["evaluate-1", "finetune-1", "finetune-2"]
+    _, out, _ = bistil("results", str(run), "--csv", "--lang", "yor")
+    assert [row["score"] for row in csv.DictReader(io.StringIO(out))] == ["0.4"]
+
+
+def test_a_run_without_results_yet_is_no_mistake(bistil: Bistil, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{}")
+    code, out, _ = bistil("results", str(tmp_path))
+    assert code == 0
+    assert "No step with a score has finished yet" in out
+    assert bistil("results", str(tmp_path), "--json")[:2] == (0, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--json", "--csv"], "exclude each other"),
+        (["--lang", "ha"], "--lang ha: it has sw, yo"),
+        (["--lang", "yb"], "in --lang; did you mean yo (Yoruba)"),
+        (["--sort", "size"], "--sort 'size'"),
+    ],
+)
+def test_mistakes_name_the_flag(bistil: Bistil, run: Path, flags: list[str], says: str) -> None:
+    code, _, err = bistil("results", str(run), *flags)
+    assert code == 2
+    assert says in err

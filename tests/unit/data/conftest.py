@@ -1,0 +1,75 @@
+"""Tiny tokenizers made in memory, and Parquet files, good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import BertTokenizer, PreTrainedTokenizerFast
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ina", "##waƙa", "wa", "##ƙa", "ọmọ", "##de", "ń", "kọ", ".", ","]
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A WordPiece tokenizer of 15 pieces."""
+    return BertTokenizer(vocab={piece: index for index, piece in enumerate(PIECES)}, do_lower_case=False)
+
+
+@pytest.fixture
+def tokenizer_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str:
+    """The WordPiece tokenizer, saved."""
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    return str(tmp_path / "tokenizer")
+
+
+@pytest.fixture
+def byte_level_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level BPE that, as RoBERTa's, puts no space before a text."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<s>", "<pad>", "</s>", "<mask>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(["hello world and the other world"] * 9, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    named = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "mask_token": "<mask>"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **named)
+
+
+@pytest.fixture
+def write_texts(tmp_path: Path) -> Callable[..., str]:
+    """A function writing rows as a corpus: ``write_texts("sw.parquet", rows)``; bytes need not be UTF-8."""
+
+    def write(name: str, rows: Sequence[str | bytes | None], rows_per_group: int = 1000) -> str:
+        values = [row.encode() if isinstance(row, str) else row for row in rows]
+        binary = pa.array(values, pa.binary())
+        column = pa.Array.from_buffers(pa.string(), len(binary), binary.buffers(), binary.null_count)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = pa.table({"source": ["test"] * len(values), "text": column})
+        pq.write_table(table, path, row_group_size=rows_per_group)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def damage_texts() -> Callable[[str], None]:
+    """A function overwriting the texts inside a Parquet file, its footer staying whole."""
+
+    def damage(path: str) -> None:
+        chunk = pq.read_metadata(path).row_group(0).column(1)
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        content = bytearray(Path(path).read_bytes())
+        content[start : start + chunk.total_compressed_size] = b"\x5a" * chunk.total_compressed_size
+        Path(path).write_bytes(content)
+
+    return damage

@@ -1,0 +1,162 @@
+"""Packing keeps every id of every good document in order, and splits off the same held-out text however it is sharded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from bistil_ray.data.corpus import list_shards
+from bistil_ray.data.order import chunks_from, read_chunk
+from bistil_ray.data.pack import BlockPacker, PackedShard, count_shard, is_held_out, pack_shard, tokenise_texts
+from bistil_ray.errors import DataError
+
+WriteTexts = Callable[..., str]
+ROWS = [f"{start} ọmọde {end} {'kọ ' * (number % 5)}." for number, (start, end) in enumerate([("wa", "ń"), ("inawaƙa", "waƙa")] * 150)]
+
+
+def pack(path: str, tokenizer_folder: str, place: Path, length: int = 16, share: float = 0.2) -> list[PackedShard]:
+    folders = {"blocks_folder": str(place / "blocks"), "held_out_folder": str(place / "held_out")}
+    return [
+        pack_shard(shard, "text", tokenizer_folder, length, held_out_share=share, seed=3, **folders)
+        for shard in list_shards([path], "text")
+    ]
+
+
+def stored(folder: Path) -> np.ndarray:
+    columns = [pq.read_table(file).column("ids") for file in sorted(folder.glob("*.parquet"))]
+    return np.array([row for column in columns for row in column.to_pylist()], dtype=np.int32)
+
+
+@given(st.lists(st.lists(st.integers(0, 99), max_size=40), max_size=20), st.integers(1, 9), st.data())
+def test_blocks_are_the_stream_cut_at_every_length(documents: list[list[int]], length: int, data: st.DataObject) -> None:
+    packer = BlockPacker(length)
+    blocks = []
+    rest = [np.array(document, dtype=np.int32) for document in documents]
+    while rest:
+        taken = data.draw(st.integers(1, len(rest)))
+        blocks.append(packer.add(rest[:taken]))
+        rest = rest[taken:]
+    stream = np.array([id for document in documents for id in document], dtype=np.int32)
+    packed = np.concatenate([np.empty((0, length), np.int32), *blocks])
+    assert packed.dtype == np.int32 and len(packed) == len(stream) // length
+    assert np.array_equal(packed.reshape(-1), stream[: packed.size])
+
+
+@given(st.text(), st.integers(0, 2**40))
+def test_nothing_or_everything_can_be_held_out(text: str, seed: int) -> None:
+    assert is_held_out(text, 1.0, seed) and not is_held_out(text, 0.0, seed)
+
+
+def test_the_share_held_out_is_the_one_asked_for_and_depends_on_the_seed() -> None:
+    texts = [f"document {number}" for number in range(20_000)]
+    first, second = ({text for text in texts if is_held_out(text, 0.1, seed)} for seed in (0, 1))
+    assert len(first) == pytest.approx(2000, abs=150)
+    assert len(first & second) == pytest.approx(200, abs=60)
+    assert {text for text in texts if is_held_out(text, 0.3, 0)} > first
+
+
+@pytest.mark.parametrize("family", ["bert_folder", "xlmr_folder"])
+def test_ids_are_those_of_the_tokenizer_whole_and_with_markers(
+    family: str, toy_texts: dict[str, list[str]], request: pytest.FixtureRequest
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(request.getfixturevalue(family))
+    texts = [*toy_texts["en"], *toy_texts["sw"], "", "unseen ☃ characters", " ".join(toy_texts["sw"]) * 20]
+    expected = tokenizer(texts)["input_ids"]
+    tokenizer(texts, truncation=True, padding="max_length", max_length=5)
+    assert [ids.tolist() for ids in tokenise_texts(tokenizer, texts)] == expected
+    assert [ids.tolist() for ids in tokenise_texts(tokenizer, texts, markers=False)] == [ids[1:-1] for ids in expected]
+    assert all(ids.dtype == np.int32 for ids in tokenise_texts(tokenizer, texts))
+
+
+def test_every_id_is_packed_in_order(
+    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_folder: str, tmp_path: Path
+) -> None:
+    (packed,) = pack(write_texts("yo.parquet", ROWS), tokenizer_folder, tmp_path)
+    for part, held_out, written in (("blocks", False, packed.blocks), ("held_out", True, packed.held_out_blocks)):
+        documents = [row for row in ROWS if is_held_out(row, 0.2, 3) == held_out]
+        stream = [id for ids in tokenizer(documents)["input_ids"] for id in ids]
+        blocks = stored(tmp_path / part)
+        assert blocks.shape == (written, 16) == (len(stream) // 16, 16)
+        assert blocks.reshape(-1).tolist() == stream[: blocks.size]
+
+
+def test_held_out_text_is_measured_without_special_and_unknown_pieces(
+    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+) -> None:
+    path = write_texts("ha.parquet", ["inawaƙa kọ☃ kọ", "wa", "[MASK]"])
+    (packed,) = pack(path, tokenizer_folder, tmp_path, length=2, share=1.0)
+    assert (packed.held_out_characters, packed.held_out_pieces) == (14 + 2 + 6, 3 + 1 + 0)
+    assert packed.blocks == 0 and stored(tmp_path / "blocks").size == 0
+
+
+def test_sharding_does_not_move_documents_between_the_sides(
+    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+) -> None:
+    whole = pack(write_texts("a.parquet", ROWS), tokenizer_folder, tmp_path / "whole")
+    parts = pack(write_texts("b.parquet", ROWS[::-1], rows_per_group=70), tokenizer_folder, tmp_path / "parts")
+    assert len(parts) == 5 and whole[0].held_out_characters > 0
+    for fact in ("held_out_characters", "held_out_pieces"):
+        assert sum(getattr(part, fact) for part in parts) == getattr(whole[0], fact)
+
+
+def test_doing_a_shard_again_gives_the_same_files(write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path) -> None:
+    path = write_texts("sw.parquet", ROWS, rows_per_group=200)
+    pack(path, tokenizer_folder, tmp_path)
+    files = sorted((tmp_path / "blocks").iterdir()) + sorted((tmp_path / "held_out").iterdir())
+    assert [file.name for file in files] == ["sw-00000.parquet", "sw-00001.parquet"] * 2
+    before = [file.read_bytes() for file in files]
+    pack(path, tokenizer_folder, tmp_path)
+    assert sorted((tmp_path / "blocks").iterdir()) == files[:2]
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_damaged_shard_leaves_no_file(
+    write_texts: WriteTexts, damage_texts: Callable[[str], None], tokenizer_folder: str, tmp_path: Path
+) -> None:
+    path = write_texts("sw.parquet", ROWS)
+    damage_texts(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        pack(path, tokenizer_folder, tmp_path / "packed")
+    assert not [place for place in (tmp_path / "packed").rglob("*") if place.is_file()]
+
+
+def test_bad_rows_reach_the_tally(write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path) -> None:
+    path = write_texts("sw.parquet", [*ROWS, None, b"\xff", "x" * 2_000_000, " "])
+    (packed,) = pack(path, tokenizer_folder, tmp_path)
+    assert packed.tally == {"null": 1, "not valid text": 1, "too long": 1, "empty": 1}
+
+
+def test_blocks_lie_in_row_groups_that_can_be_read_one_by_one(
+    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bistil_ray.data.pack.GROUP_BLOCKS", 10)
+    pack(write_texts("sw.parquet", ROWS), tokenizer_folder, tmp_path)
+    (file,) = map(str, (tmp_path / "blocks").iterdir())
+    blocks = stored(tmp_path / "blocks")
+    chunks = chunks_from([file], seed=0, start=0, blocks=len(blocks))
+    read = np.concatenate([read_chunk(chunk) for chunk in chunks])
+    assert len(chunks) > 5 and all(len(read_chunk(chunk)) <= 12 for chunk in chunks)
+    assert sorted(map(tuple, read)) == sorted(map(tuple, blocks))
+
+
+def test_counts_are_those_of_the_text_without_markers(
+    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_folder: str
+) -> None:
+    path = write_texts("sw.parquet", [*ROWS, None, b"\xff"], rows_per_group=100)
+    counts = sum(count_shard(shard, "text", tokenizer_folder) for shard in list_shards([path], "text"))
+    ids = Counter(id for row in ROWS for id in tokenizer(row, add_special_tokens=False)["input_ids"])
+    assert counts.dtype == np.int64 and counts.tolist() == [ids[id] for id in range(len(tokenizer))]
+
+
+def test_a_shard_of_bad_rows_alone_gives_nothing(write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path) -> None:
+    path = write_texts("sw.parquet", [None, "", b"\xff"])
+    assert pack(path, tokenizer_folder, tmp_path)[0].blocks == 0
+    assert count_shard(list_shards([path], "text")[0], "text", tokenizer_folder).sum() == 0

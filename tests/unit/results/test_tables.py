@@ -1,0 +1,98 @@
+"""What is chosen, in which order it is shown, and that nothing is lost on the way to CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bistil_ray.errors import ConfigError
+from bistil_ray.results.records import Record
+from bistil_ray.results.tables import COLUMNS, arrange, best_per_language, of_languages, to_csv, to_json, to_rows
+
+MakeRecord = Callable[..., Record]
+
+
+def steps(records: list[Record]) -> list[str]:
+    return [record.step for record in records]
+
+
+def test_the_best_student_has_the_highest_validation_score_whatever_its_test_score(make_record: MakeRecord) -> None:
+    records = [
+        make_record("lucky", score=0.9, validation_score=0.6),
+        make_record("chosen", score=0.5, validation_score=0.8),
+        make_record("teacher", recipe="teacher", score=1.0, validation_score=1.0),
+        make_record("other language", lang="yo", validation_score=0.1),
+    ]
+    assert {lang: record.step for lang, record in best_per_language(records).items()} == {
+        "sw": "chosen",
+        "yo": "other language",
+    }
+
+
+def test_among_equals_the_smaller_student_is_chosen(make_record: MakeRecord) -> None:
+    records = [make_record("big", params=9), make_record("small", params=3), make_record("middle", params=5)]
+    assert best_per_language(records)["sw"].step == "small"
+
+
+def test_a_student_without_validation_score_is_chosen_only_where_none_has_one(make_record: MakeRecord) -> None:
+    unknown, zero = make_record("unknown", validation_score=None), make_record("zero", validation_score=0.0)
+    assert best_per_language([unknown, zero])["sw"] is zero
+    assert best_per_language([unknown])["sw"] is unknown
+
+
+def test_a_language_with_nothing_but_its_teacher_has_no_best_student(make_record: MakeRecord) -> None:
+    assert best_per_language([make_record("teacher", recipe="teacher")]) == {}
+
+
+def test_languages_stay_together_with_the_teachers_first_and_the_best_student_next(make_record: MakeRecord) -> None:
+    records = [
+        make_record("yo 1", lang="yo", score=0.1),
+        make_record("sw 1", score=0.2),
+        make_record("sw 2", score=0.3),
+        make_record("yo teacher", lang="yo", recipe="teacher", score=0.05),
+        make_record("yo 2", lang="yo", score=0.4),
+    ]
+    assert steps(arrange(records)) == ["yo teacher", "yo 2", "yo 1", "sw 2", "sw 1"]
+
+
+def test_sizes_and_times_are_sorted_upwards_and_what_was_not_measured_comes_last(make_record: MakeRecord) -> None:
+    records = [
+        make_record("unknown", latency_ms=None),
+        make_record("slow", latency_ms=9.0),
+        make_record("fast", latency_ms=1.0),
+    ]
+    assert steps(arrange(records, "latency_ms")) == ["fast", "slow", "unknown"]
+
+
+def test_a_misspelt_field_is_refused_with_the_near_one(make_record: MakeRecord) -> None:
+    with pytest.raises(ConfigError, match="--sort 'scoer'.*did you mean score"):
+        arrange([make_record("a")], "scoer")
+
+
+def test_a_language_the_run_does_not_have_is_refused_with_those_it_has(make_record: MakeRecord) -> None:
+    records = [make_record("a"), make_record("b", lang="yo")]
+    assert steps(of_languages(records, ["yo"])) == ["b"]
+    with pytest.raises(ConfigError, match="--lang ha: it has sw, yo"):
+        of_languages(records, ["ha"])
+
+
+def test_csv_and_json_hold_every_field(make_record: MakeRecord) -> None:
+    record = make_record("a", teacher='with, comma "and" quotes', density=None, retention=0.75)
+    row = next(csv.DictReader(io.StringIO(to_csv([record]))))
+    assert row["teacher"] == record.teacher
+    assert (row["density"], row["retention"]) == ("", "0.75")
+    assert set(row) == set(Record.model_fields)
+    assert [Record.model_validate(values) for values in json.loads(to_json([record]))] == [record]
+
+
+def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> None:
+    records = [make_record("a", recipe="teacher", density=None), make_record("b", retention=0.954), make_record("c")]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in to_rows(records, [records[1]])]
+    assert [row["best"] for row in rows] == ["", "*", ""]
+    assert rows[0]["density"] == "-"
+    assert rows[1]["of teacher"] == "95%"
+    assert rows[1]["teacher"] == "big"
