@@ -22,10 +22,12 @@ clean:
 
 # Stamps: packages are installed again only after pyproject.toml or constraints.txt changed.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing into .venv: a few minutes the first time'
 	$(PIP_INSTALL) -e .
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'installing into .venv: a few minutes the first time'
 	$(PIP_INSTALL) -e '.[dev]'
 	touch $@ .venv/installed
 

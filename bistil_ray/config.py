@@ -1,24 +1,22 @@
-"""What a run is made of: pydantic models, and the one way from defaults, a file, ``--set`` and flags to a RunConfig.
+"""What a run is made of: the settings there are, their types and bounds, as pydantic models.
 
-Precedence: defaults < file < ``--set key=value`` < named flags. Unknown keys are refused with the nearest known one.
+``config_sources.py`` puts one together from files, ``--set`` and flags.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from .errors import ConfigError
 from .languages import parse_language
 
 Density = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -59,6 +57,10 @@ class Optimisation(Section):
     precision: Precision = "auto"
     """``auto`` is bf16 where the machine multiplies it natively, else fp32."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
+
+
+# Settings of every phase that change memory and safety, but no result.
+RUNTIME_SETTINGS = ("accumulation", "checkpoint_minutes")
 
 
 class Distillation(Optimisation):
@@ -113,15 +115,19 @@ class Execution(Section):
     gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
     max_parallel: PositiveInt | None = None
     launcher: Literal["auto", "process", "train"] = "auto"
-    """``train`` is Ray Train; ``process`` trains in the trial itself; ``auto`` is Ray Train but for one worker on a CPU machine."""
+    """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``process`` for one worker on a CPU machine."""
+
+
+# Folders of a storage that are no runs.
+RESERVED_NAMES = ("steps", "sample")
 
 
 class RunConfig(Section):
     """A whole run: languages, teachers, data, the settings of each phase, and where it is carried out."""
 
-    langs: Annotated[tuple[str, ...], Field(min_length=1)]
+    langs: Names
     source: str = "en"
-    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    teachers: Names
     corpora: str
     text_column: str = "text"
     task: Literal["ner"] = "ner"
@@ -136,7 +142,7 @@ class RunConfig(Section):
     recipes: Annotated[tuple[Literal["bistil", "scratch"], ...], Field(min_length=1)] = ("bistil",)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     storage: str = "runs"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    name: str | None = None
     vocabulary: Vocabulary = Vocabulary()
     packing: Packing = Packing()
     distil: Distillation = Distillation()
@@ -147,115 +153,69 @@ class RunConfig(Section):
 
     @field_validator("langs", "teachers", "layers", "densities", "recipes", "seeds", mode="before")
     @classmethod
-    def _list(cls, value: Any) -> Any:  # noqa: ANN401
+    def _listed(cls, value: Any) -> Any:  # noqa: ANN401
+        """Take ``a,b`` and a lone value for lists, as flags give them."""
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, int | float):
-            value = [value]
-        return list(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return [value] if isinstance(value, int | float) else value
 
     @field_validator("langs")
     @classmethod
     def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(parse_language(code) for code in value))
+        return tuple(parse_language(code) for code in value)
+
+    @field_validator("langs", "teachers", "layers", "densities", "recipes", "seeds")
+    @classmethod
+    def _each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(value))
 
     @field_validator("source")
     @classmethod
     def _source(cls, value: str) -> str:
-        return parse_language(value)
+        return parse_language(value, "--source")
 
     @field_validator("name")
     @classmethod
     def _free_name(cls, value: str | None) -> str | None:
-        if value == "steps":
-            raise ValueError("'steps' is the folder that runs share; choose another name")
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+            raise ValueError("must be letters, digits, '.', '_' and '-', and begin with a letter or digit")
+        if value in RESERVED_NAMES:
+            raise ValueError("the storage has a folder of that name for all runs; choose another one")
         return value
 
 
-# The short names under which flags of the command line reach nested keys.
-FLAG_KEYS = {
-    "address": "execution.address",
-    "workers": "execution.workers",
-    "gpus_per_worker": "execution.gpus_per_worker",
-    "max_parallel": "execution.max_parallel",
-}
+class RunDraft(RunConfig):
+    """A configuration of which some keys are still to be given, as in shipped files that leave the data to flags."""
 
+    langs: Names = ()
+    teachers: Names = ()
+    corpora: str = ""
+    task_data: str = ""
 
-def load_config(
-    source: str | None = None,
-    overrides: Sequence[str] = (),
-    flags: Mapping[str, Any] | None = None,
-    defaults: Mapping[str, Any] | None = None,
-) -> RunConfig:
-    """Put a run's configuration together.
-
-    ``source`` is a YAML file or the name of a shipped configuration; ``overrides`` are ``key=value`` pairs with dotted
-    keys and YAML values; ``flags`` are named flags, those that are None being left out; ``defaults`` stand below the
-    file. Raises ConfigError with one line that names the key, the value, what is allowed and where it came from.
-    """
-    values: dict[str, Any] = dict(defaults or {})
-    if source is not None:
-        _merge(values, read_config(source))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override!r} has no '=': write --set key=value, such as --set distil.steps=1000")
-        try:
-            _put(values, key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError as problem:
-            raise ConfigError(f"--set {override!r}: the value is not YAML") from problem
-    for flag, value in (flags or {}).items():
-        if value is not None:
-            _put(values, FLAG_KEYS.get(flag, flag), value)
-    _refuse_unknown(values, RunConfig, "")
-    try:
-        config = RunConfig.model_validate(values)
-    except ValidationError as problem:
-        raise ConfigError(_one_line(problem)) from problem
-    return config
-
-
-def read_config(source: str) -> dict[str, Any]:
-    """Read the YAML of a file or of a shipped configuration by name."""
-    path = Path(source).expanduser()
-    if path.suffix in {".yaml", ".yml"} or path.exists():
-        if not path.is_file():
-            raise ConfigError(f"--config {source!r}: no such file")
-        text = path.read_text(encoding="utf-8")
-    else:
-        shipped = shipped_configs()
-        if source not in shipped:
-            hint = _nearest(source, shipped)
-            raise ConfigError(f"--config {source!r} is neither a file nor one of {', '.join(sorted(shipped))}{hint}")
-        text = shipped[source]
-    try:
-        values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as problem:
-        raise ConfigError(f"--config {source!r} is not YAML: {' '.join(str(problem).split())}") from problem
-    if not isinstance(values, dict):
-        raise ConfigError(f"--config {source!r} must hold key: value pairs, but holds a {type(values).__name__}")
-    return values
-
-
-def shipped_configs() -> dict[str, str]:
-    """Give the text of each configuration that comes with the package, by name."""
-    folder = resources.files("bistil_ray.configs")
-    return {
-        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    }
+    @property
+    def still_to_give(self) -> tuple[str, ...]:
+        """The keys that a run needs and that nobody has given."""
+        fields = RunConfig.model_fields.items()
+        return tuple(key for key, field in fields if field.is_required() and key not in self.model_fields_set)
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Write the resolved configuration as YAML that ``load_config`` reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """Write the resolved configuration as YAML that ``load_config`` reads back; what a draft lacks is left out."""
+    missing = set(config.still_to_give) if isinstance(config, RunDraft) else None
+    return yaml.safe_dump(config.model_dump(mode="json", exclude=missing), sort_keys=False, allow_unicode=True)
+
+
+def result_settings(config: RunConfig) -> dict[str, Any]:
+    """Give the settings that change results, flat: not where, how wide or in what portions the run is carried out."""
+    settings = _flat(config.model_dump(mode="json", exclude={"execution", "name", "storage"}))
+    return {key: value for key, value in settings.items() if key.rpartition(".")[2] not in RUNTIME_SETTINGS}
 
 
 def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """Say which settings that change results differ, as ``key: old -> new`` lines."""
-    before, after = (_flat(config.model_dump(mode="json", exclude={"execution", "name", "storage"})) for config in (old, new))
-    return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    before, after = result_settings(old), result_settings(new)
+    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    return [f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in changed]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -268,48 +228,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            into[key] = dict(into[key])
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _put(values: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
-    *path, last = key.split(".")
-    for part in path:
-        inner = values.get(part)
-        values[part] = dict(inner) if isinstance(inner, dict) else {}
-        values = values[part]
-    values[last] = value
-
-
-def _refuse_unknown(values: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None:
-    for key, value in values.items():
-        field = model.model_fields.get(key)
-        if field is None:
-            raise ConfigError(f"unknown key {prefix + str(key)!r}{_nearest(str(key), model.model_fields, prefix)}")
-        kind = field.annotation
-        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
-            _refuse_unknown(value, kind, f"{prefix}{key}.")
-
-
-def _nearest(word: str, known: Mapping[str, Any], prefix: str = "") -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    if near:
-        return f": did you mean {prefix + near[0]!r}?"
-    return f" (known: {', '.join(sorted(known))})" if prefix else ""
-
-
-def _one_line(problem: ValidationError) -> str:
-    first = problem.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"{key} is not set: give it with --{key.replace('_', '-')}, --set {key}=... or in the configuration file"
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, ConfigError):
-        return str(cause)
-    message = str(cause) if cause is not None else first["msg"][0].lower() + first["msg"][1:]
-    return f"{key} is {first['input']!r}: {message}"
+def _shown(value: Any) -> str:  # noqa: ANN401
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,4 +1,4 @@
-"""Looking at a run's inputs before anything is spent: every file is found, opened and fingerprinted, every mistake said."""
+"""Looking at a run's inputs before anything is spent: each is found, opened and fingerprinted, each mistake is said."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from .data.corpus import corpus_files, list_shards
 from .data.fingerprint import content_fingerprint
 from .data.tasks import label_set, map_labels, read_tagged, task_files
 from .errors import ConfigError, ModelError
-from .models.families import check_teacher, load_tokenizer
-from .models.hub import locate_model
 from .facts import Facts, Input, TaskFacts, TeacherFacts
+from .models.families import check_teacher, family_of, load_tokenizer
+from .models.hub import locate_model
+from .models.taggers import check_labels
 
 
 def gather_facts(config: RunConfig) -> Facts:
     """Open every input of a run and give what the plan needs to know; raises the first BistilError met."""
     if config.source in config.langs:
         raise ConfigError(f"--langs holds the source language {config.source!r}: name target languages only")
-    names = _display_names(config.teachers)
-    teachers = [look_at_teacher(place, name, config.layers) for place, name in names.items()]
+    names = display_names(config.teachers)
+    lengths = {
+        "packing.length": config.packing.length,
+        "teach.max_length": config.teach.max_length,
+        "finetune.max_length": config.finetune.max_length,
+    }
+    teachers = [look_at_teacher(place, name, config.layers, lengths) for place, name in names.items()]
     corpora = {
         lang: look_at_corpus(config.corpora, lang, config.text_column) for lang in (config.source, *config.langs)
     }
-    return Facts(teachers, corpora, look_at_task(config, _given_task_teachers(config, names)))
+    return Facts(teachers, corpora, look_at_task(config))
 
 
-def look_at_task(config: RunConfig, given: Mapping[str, Input] | None = None) -> TaskFacts:
-    """Check the labelled data: the source's splits, each target's test split, and that every label is known."""
+def look_at_task(config: RunConfig) -> TaskFacts:
+    """Check the labelled data and the task teachers given for it.
+
+    Needed are the source's training split and each target's test split; all labels must be in the training split.
+    """
     places = {lang: task_files(config.task_data, lang, "test") for lang in config.langs}
     places[config.source] = task_files(config.task_data, config.source, "train", *places.get(config.source, ()))
     train = read_tagged(places[config.source]["train"])
@@ -39,9 +48,10 @@ def look_at_task(config: RunConfig, given: Mapping[str, Input] | None = None) ->
             if split in splits:
                 map_labels(read_tagged(splits[split]), config.label_map, labels)
     files = {
-        lang: {split: Input(uri, content_fingerprint(uri)) for split, uri in splits.items()} for lang, splits in places.items()
+        lang: {split: Input(uri, content_fingerprint(uri)) for split, uri in splits.items()}
+        for lang, splits in places.items()
     }
-    return TaskFacts(files, len(train), labels, given or {})
+    return TaskFacts(files, len(train), labels, _given_task_teachers(config, labels))
 
 
 def look_at_student(place: str) -> tuple[Input, int]:
@@ -50,19 +60,31 @@ def look_at_student(place: str) -> tuple[Input, int]:
     return Input(str(folder), content_fingerprint(str(folder))), check_teacher(folder, ()).num_hidden_layers
 
 
-def _display_names(places: tuple[str, ...]) -> dict[str, str]:
+def display_names(places: Sequence[str]) -> dict[str, str]:
+    """Name each teacher by the last part of its place, or by the whole of it where two end alike."""
     last = {place: place.rstrip("/").split("/")[-1] for place in places}
     clashes = Counter(last.values())
     return {place: name if clashes[name] == 1 else place for place, name in last.items()}
 
 
-def look_at_teacher(place: str, name: str, layers: Sequence[int]) -> TeacherFacts:
-    """Check a teacher and that students of ``layers`` can be cut from it (half its layers where none are given)."""
-    folder = locate_model(place)
+def look_at_teacher(
+    place: str, name: str, layers: Sequence[int], lengths: Mapping[str, int], flag: str = "--teachers"
+) -> TeacherFacts:
+    """Check a teacher and that students of ``layers`` can be cut from it (half its layers where none are given).
+
+    ``lengths`` are the settings, by key, that say how many tokens it will see at once; it must have positions for them.
+    """
+    folder = locate_model(place, flag)
     facts = check_teacher(folder, layers)
+    positions = facts.max_position_embeddings - family_of(facts).first_position(facts)
+    for key, length in lengths.items():
+        if length > positions:
+            raise ConfigError(
+                f"{key} is {length}, but {place} sees at most {positions} tokens: --set {key}={positions}"
+            )
     if not layers and facts.num_hidden_layers % 2:
         raise ModelError(
-            f"{place} has {facts.num_hidden_layers} layers, which cannot be halved: say how many a student gets (--layers)"
+            f"{place} has {facts.num_hidden_layers} layers, which cannot be halved: give the student's (--layers)"
         )
     return TeacherFacts(
         name=name,
@@ -91,12 +113,17 @@ def look_at_corpus(corpora: str, lang: str, column: str) -> Input:
 
 def _tokenizer(folder: Path) -> Input:
     # What a tokenizer does is in tokenizer.json; its configuration beside it names classes and roles.
-    files = [folder / "tokenizer.json", folder / "tokenizer_config.json", folder / "vocab.txt", folder / "sentencepiece.bpe.model"]
+    files = [
+        folder / "tokenizer.json",
+        folder / "tokenizer_config.json",
+        folder / "vocab.txt",
+        folder / "sentencepiece.bpe.model",
+    ]
     return Input(str(folder), "+".join(content_fingerprint(str(file)) for file in files if file.is_file()))
 
 
-def _given_task_teachers(config: RunConfig, names: dict[str, str]) -> dict[str, Input]:
-    given = config.task_teacher
+def _given_task_teachers(config: RunConfig, labels: Sequence[str]) -> dict[str, Input]:
+    given, names = config.task_teacher, display_names(config.teachers)
     if given is None:
         return {}
     if isinstance(given, str):
@@ -109,7 +136,9 @@ def _given_task_teachers(config: RunConfig, names: dict[str, str]) -> dict[str, 
     unknown = [place for place in given if place not in names and place not in names.values()]
     if unknown:
         raise ConfigError(f"task_teacher names {unknown[0]!r}, which is not one of --teachers {', '.join(names)}")
-    checkpoints = {names.get(place, place): str(locate_model(checkpoint)) for place, checkpoint in given.items()}
+    checkpoints = {
+        names.get(place, place): locate_model(checkpoint, "task_teacher") for place, checkpoint in given.items()
+    }
     for folder in checkpoints.values():
-        check_teacher(folder, ())
-    return {name: Input(folder, content_fingerprint(folder)) for name, folder in checkpoints.items()}
+        check_labels(folder, check_teacher(folder, ()).id2label.values(), labels)
+    return {name: Input(str(folder), content_fingerprint(str(folder))) for name, folder in checkpoints.items()}

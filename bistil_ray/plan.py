@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .config import Distillation, Optimisation, Packing, RunConfig, Vocabulary
+from .config import RUNTIME_SETTINGS, Distillation, Optimisation, Packing, RunConfig, Vocabulary
 from .facts import Facts, Input, TaskFacts, TeacherFacts
 
-# Raised when the algorithm of a kind of step changes its results: finished steps of the old version are not taken for new ones.
+# Raised when the algorithm of a kind of step changes its results: then its old steps no longer count as done.
 VERSIONS = {"pack": 1, "pretrain": 1, "task-teacher": 1, "evaluate": 1, "distil": 1, "finetune": 1}
 
 # Mean pieces of a labelled sentence: only for estimates of cost.
@@ -27,8 +27,8 @@ TOKENS_PER_SENTENCE = 32
 class Step:
     """One node of the plan.
 
-    ``key`` names its folder; ``needs`` maps a role to the key of another step. ``settings`` are part of the fingerprint,
-    ``runtime`` (how memory is saved, how often a checkpoint is kept) is not: it changes no result.
+    ``key`` names its folder; ``needs`` maps a role to the key of another step. ``settings`` are part of the
+    fingerprint, ``runtime`` (how memory is saved, how often a checkpoint is kept) is not: it changes no result.
     """
 
     kind: str
@@ -50,7 +50,11 @@ class Step:
     def title(self) -> str:
         """A short name for people, such as ``distil sw mini-mbert 6 layers``."""
         shown = {"layers": "{} layers", "density": "density {:g}", "seed": "seed {}"}
-        parts = [shown.get(key, "{}").format(value) for key, value in self.about.items() if key not in {"recipe", "seed"} or value]
+        parts = [
+            shown.get(key, "{}").format(value)
+            for key, value in self.about.items()
+            if key not in {"recipe", "seed"} or value
+        ]
         return " ".join([self.kind, *parts])
 
 
@@ -132,7 +136,7 @@ def _step(
     runtime: dict[str, Any] = {}
     if phase is not None:
         values = phase.model_dump()
-        runtime = {name: values.pop(name) for name in ("accumulation", "checkpoint_minutes")}
+        runtime = {name: values.pop(name) for name in RUNTIME_SETTINGS}
         settings = {**settings, **values}
     identity = {
         "kind": kind,
@@ -156,7 +160,12 @@ def _step(
 
 
 def pack_step(
-    languages: Sequence[str], column: str, vocabulary: Vocabulary, packing: Packing, tokenizer: Input, corpora: Mapping[str, Input]
+    languages: Sequence[str],
+    column: str,
+    vocabulary: Vocabulary,
+    packing: Packing,
+    tokenizer: Input,
+    corpora: Mapping[str, Input],
 ) -> Step:
     """The corpora of ``languages`` (source first), cut to their common part of a tokenizer's vocabulary and packed."""
     settings = {"languages": list(languages), "column": column, **vocabulary.model_dump(), **packing.model_dump()}
@@ -197,7 +206,12 @@ def _pair_pack(config: RunConfig, facts: Facts, teacher: TeacherFacts, lang: str
 
 def task_teacher_step(config: RunConfig, task: TaskFacts, teacher: TeacherFacts) -> Step:
     """The teacher fine-tuned on the task, or the checkpoint given for it."""
-    settings = {"task": config.task, "source": config.source, "labels": list(task.labels), "label_map": config.label_map}
+    settings = {
+        "task": config.task,
+        "source": config.source,
+        "labels": list(task.labels),
+        "label_map": config.label_map,
+    }
     about = {"teacher": teacher.name}
     given = task.given.get(teacher.name)
     if given is not None:
@@ -250,4 +264,3 @@ def finetune_step(
     flops = (2.0 * teacher.body_parameters(teacher.layers) + 6.0 * teacher.body_parameters(layers)) * tokens
     about = {**student.about, "density": density}
     return _step("finetune", settings, inputs, needs, about, config.finetune, tokens, flops)
-

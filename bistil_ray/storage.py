@@ -1,7 +1,7 @@
 """File systems, atomic writes and completion markers: the one room that knows how bytes reach a disk.
 
-Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``; runs and steps are written to a folder that every
-node sees (a local disk on one machine, a shared mount on several).
+Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``; runs and steps are written to a folder that
+every node sees (a local disk on one machine, a shared mount on several).
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
     try:
         return fs.FileSystem.from_uri(uri)
     except (ValueError, OSError) as problem:
-        raise StorageError(
-            f"cannot open {uri!r}: {problem} (allowed: a folder, s3://, gs://, hf://)"
-        ) from problem
+        raise StorageError(f"cannot open {uri!r}: {problem} (allowed: a folder, s3://, gs://, hf://)") from problem
 
 
 def prepare_folder(place: str, flag: str = "--storage") -> Path:
@@ -65,11 +63,10 @@ def prepare_folder(place: str, flag: str = "--storage") -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` so that a reader sees the old file or the whole new one, never a part."""
-    with replacing(path) as temporary:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 @contextmanager
@@ -95,7 +92,7 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write, on disk when this returns; a torn last line of a killed writer is closed first."""
+    """Append one line in a single write, on disk when this returns; a killed writer's torn line is closed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:

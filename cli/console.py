@@ -28,13 +28,16 @@ def _console(stderr: bool) -> Console:
 
 
 def print_table(
-    console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Iterable[str] = (),
+    console: Console | None = None,
 ) -> None:
-    """Print a table of plain words; the columns named in ``right`` are set flush right."""
+    """Print a table of plain words, on stdout if no console is given; columns named in ``right`` are flush right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     numbers = set(right)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    (console or stdout()).print(table)

@@ -78,9 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
         typer.echo(f"error: {_one_line(error)}", err=True)
         return USER_MISTAKE
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        typer.echo("interrupted", err=True)
+        return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 

@@ -39,9 +39,7 @@ def corpus_files(corpora: str, language: str) -> list[str]:
     files = [inside(folder, name) for name, is_folder in entries if name.endswith(SUFFIX) and not is_folder]
     if not files:
         entries = names_in(corpora).items()
-        present = {
-            name.removesuffix(SUFFIX) for name, is_folder in entries if is_folder or name.endswith(SUFFIX)
-        }
+        present = {name.removesuffix(SUFFIX) for name, is_folder in entries if is_folder or name.endswith(SUFFIX)}
         raise DataError(
             f"no corpus for language {language!r}: neither {single} nor {inside(folder, '*' + SUFFIX)} "
             f"exists; languages there: {', '.join(sorted(present)) or 'none'} (--corpora)"
@@ -60,12 +58,8 @@ def list_shards(files: Sequence[str], column: str) -> list[Shard]:
         with open_parquet(uri) as file:
             kind = column_type(uri, file.schema_arrow, column, "text_column")
             if not is_text(kind):
-                raise DataError(
-                    f"column {column!r} of {uri} holds {kind}, but must hold strings (text_column)"
-                )
-            groups = [
-                file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)
-            ]
+                raise DataError(f"column {column!r} of {uri} holds {kind}, but must hold strings (text_column)")
+            groups = [file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)]
             shards += [Shard(uri, index, rows) for index, rows in enumerate(groups) if rows]
     if not shards:
         raise DataError(f"{', '.join(files)} has no rows (--corpora)")
@@ -87,7 +81,5 @@ def read_texts(shard: Shard, column: str, tally: Counter[str]) -> Iterator[list[
 
 def _batch_rows(group: pq.RowGroupMetaData, column: str) -> int:
     chunks = [group.column(index) for index in range(group.num_columns)]
-    size = max(
-        (chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column), default=0
-    )
+    size = max((chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column), default=0)
     return max(1, min(_BATCH_ROWS, group.num_rows * _BATCH_BYTES // max(1, size)))

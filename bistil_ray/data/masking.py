@@ -31,9 +31,7 @@ class MaskingVocabulary:
         """Take the facts from a tokenizer; ModelError if it has no mask token."""
         if tokenizer.mask_token_id is None:
             raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} has no mask token")
-        return cls(
-            len(tokenizer), int(tokenizer.mask_token_id), tuple(sorted(set(tokenizer.all_special_ids)))
-        )
+        return cls(len(tokenizer), int(tokenizer.mask_token_id), tuple(sorted(set(tokenizer.all_special_ids))))
 
     @cached_property
     def is_ordinary(self) -> Tensor:

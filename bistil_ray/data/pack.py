@@ -100,9 +100,7 @@ def is_held_out(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest, "big") < share * 2**64
 
 
-def tokenise_texts(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], markers: bool = True
-) -> list[np.ndarray]:
+def tokenise_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], markers: bool = True) -> list[np.ndarray]:
     """Give the ids of each text, int32, whole; with ``markers`` between the tokenizer's sentence markers.
 
     Runs in parallel where TOKENIZERS_PARALLELISM allows it.

@@ -52,9 +52,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         try:
             file = pq.ParquetFile(path, filesystem=filesystem)
         except pa.ArrowInvalid as problem:
-            raise DataError(
-                f"{uri} is not a Parquet file, or is truncated: {_first_line(problem)}"
-            ) from problem
+            raise DataError(f"{uri} is not a Parquet file, or is truncated: {_first_line(problem)}") from problem
     with file:
         yield file
 
@@ -62,9 +60,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 def column_type(uri: str, schema: pa.Schema, column: str, key: str) -> pa.DataType:
     """Give the type of ``column``; DataError names the columns there are and the ``key`` to change."""
     if column not in schema.names:
-        raise DataError(
-            f"{uri} has no column {column!r} but {', '.join(schema.names) or 'none at all'} ({key})"
-        )
+        raise DataError(f"{uri} has no column {column!r} but {', '.join(schema.names) or 'none at all'} ({key})")
     return schema.field(schema.names.index(column)).type
 
 

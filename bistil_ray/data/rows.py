@@ -30,9 +30,7 @@ def usable_texts(column: pa.Array, tally: Counter[str]) -> list[str]:
     return texts
 
 
-def usable_lists(
-    columns: Sequence[pa.Array], tally: Counter[str]
-) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
+def usable_lists(columns: Sequence[pa.Array], tally: Counter[str]) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
     """Give the number of each usable row and its lists of strings, one per column (each a list<string>).
 
     A row is left out, and counted as ``usable_texts`` does, if that is due for one of its lists, or if all

@@ -135,9 +135,7 @@ def map_label(tag: str, label_map: Mapping[str, str]) -> str:
     return tag
 
 
-def map_labels(
-    sentences: TaggedSentences, label_map: Mapping[str, str], labels: Sequence[str]
-) -> TaggedSentences:
+def map_labels(sentences: TaggedSentences, label_map: Mapping[str, str], labels: Sequence[str]) -> TaggedSentences:
     """Rename every tag by ``label_map``; DataError for a result that is not in ``labels``."""
     found = sorted({tag for tags in sentences.tags for tag in tags})
     renamed = {tag: map_label(tag, label_map) for tag in found}
@@ -225,9 +223,7 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
 def _check_type(uri: str, name: str, kind: pa.DataType) -> None:
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not lists or not is_text(kind.value_type):
-        raise DataError(
-            f"column {name!r} of {uri} holds {kind}, but must hold lists of strings (--task-data)"
-        )
+        raise DataError(f"column {name!r} of {uri} holds {kind}, but must hold lists of strings (--task-data)")
 
 
 def _needs_space(tokenizer: PreTrainedTokenizerFast) -> bool:
@@ -241,11 +237,7 @@ def _needs_space(tokenizer: PreTrainedTokenizerFast) -> bool:
 
 def _check_row(place: str, columns: TagColumns, words: tuple[str, ...], tags: tuple[str, ...]) -> None:
     if len(words) != len(tags):
-        raise DataError(
-            f"{place} has {len(words)} {columns.tokens} but {len(tags)} {columns.tags} (--task-data)"
-        )
+        raise DataError(f"{place} has {len(words)} {columns.tokens} but {len(tags)} {columns.tags} (--task-data)")
     for tag in tags:
         if columns.spans and tag != NO_SPAN and not (tag.startswith(_PREFIXES) and tag[2:]):
-            raise DataError(
-                f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)"
-            )
+            raise DataError(f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)")

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import RunConfig, differences, load_config, to_yaml
+from ..config import RunConfig, differences, to_yaml
+from ..config_sources import load_config
 from ..errors import StorageError
 from ..plan import Plan, Step
 from ..results.records import Record, append_record, read_records
 from ..results.tables import best_per_language
-from ..storage import is_done, prepare_folder, read_result, replacing, write_json, write_text
-from .launch import Slot, quiet, run_trial
+from ..storage import is_done, read_result, replacing, write_json, write_text
+from .launch import quiet, run_trial
 from .progress import Board
 
 
@@ -34,25 +32,28 @@ class Outcome:
     @property
     def failed(self) -> dict[str, str]:
         """Steps that did not finish, with the reason."""
-        return {key: f"{state}: {reason}" for key, (state, reason) in self.states.items() if state in {"failed", "skipped"}}
+        return {
+            key: f"{state}: {reason}" for key, (state, reason) in self.states.items() if state in {"failed", "skipped"}
+        }
 
 
-def open_run(config: RunConfig, plan: Plan, name: str) -> Path:
-    """Make the run's folder and write its configuration and plan; refuse the name of a run that is another one."""
-    run = prepare_folder(config.storage) / name
+def check_name(config: RunConfig, run: Path) -> None:
+    """Refuse the name of a run that was made with another configuration."""
     written = run / "config.yaml"
-    if written.exists():
-        old = load_config(str(written))
-        changed = differences(old, config)
-        if changed:
-            raise StorageError(
-                f"run {name!r} in {config.storage} was made with another configuration ({'; '.join(changed)}): "
-                f"repeat that configuration to continue it, or choose another --name"
-            )
+    changed = differences(load_config(str(written)), config) if written.exists() else []
+    if changed:
+        raise StorageError(
+            f"run {run.name!r} was made with another configuration ({'; '.join(changed)}): continue it with "
+            f"--config {written}, or choose another --name (finished steps are shared by all runs in {run.parent})"
+        )
+
+
+def open_run(config: RunConfig, plan: Plan, run: Path) -> None:
+    """Make the run's folder and write its configuration and plan; refuse the name of a run that is another one."""
+    check_name(config, run)
     run.mkdir(parents=True, exist_ok=True)
-    write_text(written, to_yaml(config))
+    write_text(run / "config.yaml", to_yaml(config))
     write_json(run / "plan.json", plan.to_dict())
-    return run
 
 
 def finished_steps(plan: Plan, steps_folder: Path) -> list[str]:
@@ -106,11 +107,13 @@ def publish_best(run: Path, lang: str) -> None:
 def _card(record: Record) -> str:
     teacher = "" if record.teacher_score is None else f" (its teacher {record.teacher}: {record.teacher_score:.3f})"
     return (
-        f"---\nlanguage: [{record.source}, {record.lang}]\nlibrary_name: transformers\npipeline_tag: token-classification\n---\n"
+        f"---\nlanguage: [{record.source}, {record.lang}]\nlibrary_name: transformers\n"
+        "pipeline_tag: token-classification\n---\n"
         f"# {record.lang} student of {record.teacher}, {record.task}\n\n"
         f"Distilled with bistil-ray: {record.layers} layers of {record.hidden} units, {record.vocab_size:,} tokens, "
         f"{record.params:,} parameters; recipe {record.recipe}, density {record.density:g}, seed {record.seed}.\n\n"
-        f"Trained on {record.source} labels only. {record.metric} on the {record.lang} test set: {record.score:.3f}{teacher}.\n\n"
+        f"Trained on {record.source} labels only. "
+        f"{record.metric} on the {record.lang} test set: {record.score:.3f}{teacher}.\n\n"
         "```python\nfrom transformers import pipeline\n"
         'tagger = pipeline("token-classification", model="path/to/this/folder", aggregation_strategy="simple")\n```\n'
     )

@@ -28,9 +28,7 @@ class Speed:
     latency_ms: float
 
 
-def measure(
-    model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10
-) -> Speed:
+def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10) -> Speed:
     """Measure a model on one text of ``length`` tokens, or as many as the model takes.
 
     Latency is the median of ``repeats`` forward passes on the CPU with one thread. Bytes are those of the

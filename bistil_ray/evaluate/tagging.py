@@ -59,9 +59,7 @@ def tagging_scores(gold: Tags, predicted: Tags) -> TaggingScores:
     The overall scores are micro averages; with nothing to find or nothing found they are 0.
     """
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        gold, predicted, average="micro", zero_division=0
-    )
+    precision, recall, f1, _ = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0)
     types = sorted({span[0] for span in get_entities(gold) + get_entities(predicted)})
     columns = precision_recall_fscore_support(gold, predicted, average=None, zero_division=0)
     by_type = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -35,7 +35,8 @@ def load_tagger(folder: str | Path) -> PreTrainedModel:
         raise ModelError(f"{folder} cannot be read as a tagger: {str(problem).splitlines()[0]}") from problem
     if report["missing_keys"]:
         raise ModelError(
-            f"{folder} is not fine-tuned for tagging: it has no weights for {', '.join(sorted(report['missing_keys'])[:2])}"
+            f"{folder} is not fine-tuned for tagging: "
+            f"it has no weights for {', '.join(sorted(report['missing_keys'])[:2])}"
         )
     tagger: PreTrainedModel = model.eval()
     return tagger
@@ -45,3 +46,13 @@ def model_labels(model: PreTrainedModel) -> tuple[str, ...]:
     """Give a tagger's labels in the order of its output."""
     names = model.config.id2label
     return tuple(names[index] for index in range(len(names)))
+
+
+def check_labels(place: str | Path, found: Iterable[str], wanted: Iterable[str]) -> None:
+    """ModelError unless a given task teacher's labels are those of the data; their order may differ."""
+    found, wanted = sorted(found), sorted(wanted)
+    if found != wanted:
+        raise ModelError(
+            f"the task teacher {str(place)!r} has the labels {', '.join(found)}, but the training data has "
+            f"{', '.join(wanted)}: choose another --set task_teacher=... or map labels with label_map"
+        )

@@ -170,7 +170,9 @@ class SentenceMaker:
 
     def _unused(self, choices: Sequence[str]) -> str:
         """A choice that the sentence does not hold yet: no road leads from a town to itself."""
-        choice = self._random.choice([word for word in choices if word not in self._used])
+        choice = self._random.choice(choices)
+        while choice in self._used:
+            choice = self._random.choice(choices)
         self._used.add(choice)
         return choice
 

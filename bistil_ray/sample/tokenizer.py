@@ -47,12 +47,15 @@ def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
 
 
 def _vocabulary(corpora_folder: Path, vocab_size: int) -> dict[str, int]:
-    """Pieces by id. The trainer breaks ties by the order in which it meets the inner letters (``##a``), which changes
-    from process to process; naming them beforehand, as if they were special tokens, fixes the order and the result.
+    """Pieces by id.
+
+    The trainer breaks ties by the order in which it meets the inner letters (``##a``), which changes from process to
+    process; naming them beforehand, as if they were special tokens, fixes the order and so the result.
     """
     letters = alphabet()
     scratch = Tokenizer(models.WordPiece(unk_token="[UNK]"))

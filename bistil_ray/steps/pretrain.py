@@ -5,13 +5,17 @@ Product: ``model/`` with its tokenizer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from ..data.masking import MaskingVocabulary
+from ..data.order import chunks_from, read_chunk
 from ..models.families import load_tokenizer
+from ..models.neighbours import look_at_neighbours
 from ..storage import read_result, replacing
 from ..train.loop import Phase, mix, run_phase
 from ..train.objectives import LabelLearning
@@ -39,10 +43,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             attention_probs_dropout_prob=0.0,
             pad_token_id=tokenizer.pad_token_id,
         )
-    ).to(context.device)
+    )
+    files = tuple(block_files(pack, "blocks", lang) for lang in read_result(pack)["languages"])
+    look_at_neighbours(model.bert)
+    _start_from_frequencies(model, files)
+    model.to(context.device)
     vocabulary = MaskingVocabulary.from_tokenizer(tokenizer)
     stream = BlockStream(
-        files=tuple(block_files(pack, "blocks", lang) for lang in read_result(pack)["languages"]),
+        files=files,
         batch_size=settings["batch_size"],
         micro_batches=job.runtime.get("accumulation", 1),
         mask=settings["mask"],
@@ -70,3 +78,13 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         "seconds": progress.seconds,
         "loss": progress.terms,
     }
+
+
+def _start_from_frequencies(model: BertForMaskedLM, files: Sequence[Sequence[str]]) -> None:
+    """Set the output bias to the tokens' log frequencies in a sample: training starts where it would stand after a while."""
+    counts = np.full(model.config.vocab_size, 0.5)
+    for language in files:
+        for chunk in chunks_from(language, 0, 0, 1):
+            counts += np.bincount(read_chunk(chunk).ravel(), minlength=len(counts))
+    with torch.no_grad():
+        model.cls.predictions.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))

@@ -1,4 +1,4 @@
-"""Step ``task-teacher``: the teacher fine-tuned on the task in the source language, or a given checkpoint taken as it is.
+"""Step ``task-teacher``: the teacher fine-tuned on the task in the source language, or a given checkpoint as it is.
 
 Product: ``model/`` with tokenizer; a given checkpoint stays where it is and the result points to it.
 """
@@ -10,9 +10,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ..errors import ModelError
 from ..models.families import load_tokenizer
-from ..models.taggers import load_tagger, model_labels, new_tagger
+from ..models.taggers import check_labels, load_tagger, model_labels, new_tagger
 from ..storage import read_result, replacing
 from ..train.loop import Phase, mix, run_phase
 from ..train.objectives import LabelLearning
@@ -61,9 +60,5 @@ def load_task_teacher(step: Path) -> tuple[PreTrainedModel, Path]:
 
 def _take_given(checkpoint: str, labels: tuple[str, ...]) -> dict[str, Any]:
     model = load_tagger(checkpoint)
-    if set(model_labels(model)) != set(labels):
-        raise ModelError(
-            f"the task teacher {checkpoint!r} has the labels {', '.join(model_labels(model))}, but the training data has "
-            f"{', '.join(labels)}: choose another --set task_teacher=... or map labels with label_map"
-        )
+    check_labels(checkpoint, model_labels(model), labels)
     return {"model": str(Path(checkpoint).absolute()), "tokens": 0, "seconds": 0.0, "loss": {}}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table, stdout
+from ..console import print_table
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -23,19 +23,19 @@ def list_configs(as_json: Annotated[bool, typer.Option("--json", help="Print as 
 
     Each name can be given to --config.
     """
-    from bistil_ray.config import shipped_configs
+    from bistil_ray.config_sources import shipped_configs
 
     about = {name: _first_comment(text) for name, text in sorted(shipped_configs().items())}
     if as_json:
         typer.echo(json.dumps([{"name": name, "about": line} for name, line in about.items()], indent=2))
     else:
-        print_table(stdout(), ("name", "about"), about.items())
+        print_table(("name", "about"), about.items())
 
 
 @app.command(epilog="Example: bistil-ray configs show sample > mine.yaml")
 def show(name: Annotated[str, typer.Argument(help="A name that `configs ls` lists.")]) -> None:
     """Print a shipped configuration, comments included."""
-    from bistil_ray.config import shipped_configs
+    from bistil_ray.config_sources import shipped_configs
     from bistil_ray.errors import ConfigError
 
     shipped = shipped_configs()
@@ -51,11 +51,16 @@ def validate(
 ) -> None:
     """Check a configuration without running it.
 
-    What is valid is printed with every default filled in.
+    What is valid is printed with every default filled in; what a sweep still has to be given is named on stderr.
     """
-    from bistil_ray.config import load_config, to_yaml
+    from bistil_ray.config import to_yaml
+    from bistil_ray.config_sources import load_draft
 
-    typer.echo(to_yaml(load_config(source, settings or [])), nl=False)
+    draft = load_draft(source, settings or [])
+    typer.echo(to_yaml(draft), nl=False)
+    if draft.still_to_give:
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in draft.still_to_give)
+        typer.echo(f"Valid; a sweep still has to be given {flags}.", err=True)
 
 
 def _first_comment(text: str) -> str:

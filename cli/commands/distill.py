@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Example: bistil-ray distill --teacher google-bert/bert-base-multilingual-cased --lang sw --corpora corpora/ --out student/"
+EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
 
 
 def distill(
@@ -22,21 +22,21 @@ def distill(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as distil.steps=1000.")] = None,
 ) -> None:
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
-    from ...config import load_config
-    from ...inputs import look_at_corpus, look_at_teacher
-    from ...plan import distil_step, pack_step
-    from ...steps.distil import student_folder
-    from .single import carry_out
+    from bistil_ray.config_sources import load_config
+    from bistil_ray.inputs import look_at_corpus, look_at_teacher
+    from bistil_ray.plan import distil_step, pack_step
+    from bistil_ray.steps.distil import student_folder
+
+    from .single import carry_out, only_language
 
     flags = {
-        "teachers": [teacher], "langs": lang, "source": source, "corpora": corpora, "recipes": recipe, "seeds": [seed],
+        "teacher": [teacher], "lang": lang, "source": source, "corpora": corpora, "recipe": recipe, "seed": seed,
         "layers": layers, "task_data": "",
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
-    facts = look_at_teacher(teacher, teacher, config.layers)
-    texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, *config.langs)}
+    target = only_language(config)
+    facts = look_at_teacher(teacher, teacher, config.layers, {"packing.length": config.packing.length}, "--teacher")
+    texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, target)}
     pack = pack_step(tuple(texts), config.text_column, config.vocabulary, config.packing, facts.tokenizer, texts)
-    step = distil_step(
-        config.distil, facts, pack, config.langs[0], layers or facts.layers // 2, config.recipes[0], seed
-    )
+    step = distil_step(config.distil, facts, pack, target, layers or facts.layers // 2, config.recipes[0], seed)
     carry_out([pack, step], out, lambda folder: student_folder(folder / step.key))

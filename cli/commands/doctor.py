@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table, stdout
+from ..console import print_table
 
 EPILOG = "Example: bistil-ray doctor --storage runs"
 
@@ -23,4 +23,4 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        print_table(stdout(), ("check", "state", "found"), findings)
+        print_table(("check", "state", "found"), findings)

@@ -18,19 +18,21 @@ def evaluate(
     langs: Annotated[str, typer.Option(help="Languages to score, such as sw,yo.")],
     task: Annotated[str, typer.Option(help="The task: ner.")] = "ner",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    label_map: Annotated[list[str] | None, typer.Option(help="Rename a label, such as DATE=O; may be repeated.")] = None,
+    label_map: Annotated[
+        list[str] | None, typer.Option(help="Rename a label, such as DATE=O; may be repeated.")
+    ] = None,
     max_length: Annotated[int, typer.Option(min=8, help="Longest sentence in tokens; words beyond count as O.")] = 256,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Score a tagger on one or more languages: span F1 by the CoNLL rules, overall and by type."""
-    from ...data.tasks import map_labels, read_tagged, task_files
-    from ...errors import ConfigError
-    from ...evaluate.tagging import predict_tags, tagging_scores
-    from ...languages import parse_languages
-    from ...models.families import load_tokenizer
-    from ...models.hub import locate_model
-    from ...models.taggers import load_tagger, model_labels
-    from ...steps.run import silence_transformers
+    from bistil_ray.data.tasks import map_labels, read_tagged, task_files
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.evaluate.tagging import predict_tags, tagging_scores
+    from bistil_ray.languages import parse_languages
+    from bistil_ray.models.families import load_tokenizer
+    from bistil_ray.models.hub import locate_model
+    from bistil_ray.models.taggers import load_tagger, model_labels
+    from bistil_ray.steps.run import silence_transformers
 
     if task != "ner":
         raise ConfigError(f"--task {task!r} is not known: allowed is ner")
@@ -72,7 +74,7 @@ def evaluate(
 
 
 def _pair(entry: str) -> tuple[str, str]:
-    from ...errors import ConfigError
+    from bistil_ray.errors import ConfigError
 
     old, equals, new = entry.partition("=")
     if not equals:

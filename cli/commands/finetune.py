@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task ner --task-data ner/ --lang sw --out sw-ner/"
+EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task-data ner/ --lang sw --out sw-ner/"
 
 
 def finetune(
@@ -20,25 +20,30 @@ def finetune(
     lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
     density: Annotated[float, typer.Option(help="Share of the encoder that may change.")] = 0.08,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")
+    ] = None,
 ) -> None:
     """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/)."""
-    from ...config import load_config
-    from ...inputs import look_at_student, look_at_task, look_at_teacher
-    from ...plan import evaluate_step, finetune_step, given_student_step, task_teacher_step
-    from .single import carry_out
+    from bistil_ray.config_sources import load_config
+    from bistil_ray.inputs import display_names, look_at_student, look_at_task, look_at_teacher
+    from bistil_ray.plan import evaluate_step, finetune_step, given_student_step, task_teacher_step
+
+    from .single import carry_out, only_language
 
     flags = {
-        "teachers": [teacher], "langs": lang or source, "source": source, "corpora": "", "task": task,
-        "task_data": task_data, "densities": [density], "seeds": [seed],
+        "teacher": [teacher], "lang": lang or source, "source": source, "corpora": "", "task": task,
+        "task_data": task_data, "density": density, "seed": seed,
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
+    target = only_language(config)
     given, layers = look_at_student(student)
-    facts = look_at_teacher(teacher, teacher, (layers,))
+    lengths = {"teach.max_length": config.teach.max_length, "finetune.max_length": config.finetune.max_length}
+    facts = look_at_teacher(teacher, display_names([teacher])[teacher], (layers,), lengths, "--teacher")
     data = look_at_task(config)
     taught = task_teacher_step(config, data, facts)
-    scored = evaluate_step(config, data, facts, config.langs[0], taught)
-    taken = given_student_step(given, layers, facts.name, config.langs[0], seed)
+    scored = evaluate_step(config, data, facts, target, taught)
+    taken = given_student_step(given, layers, facts.name, target, seed)
     step = finetune_step(config, data, facts, density, {"student": taken, "task_teacher": taught, "evaluate": scored})
     carry_out(
         [taught, scored, taken, step],

@@ -6,64 +6,87 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from ..console import print_table
 
 if TYPE_CHECKING:
-    from ...config import RunConfig
-    from ...plan import Plan
+    from rich.console import Console
 
-# Sustained training speed assumed in estimates, FLOP/s: a CPU core without and a GPU with matrix units at a third of peak.
+    from bistil_ray.config import Execution, RunConfig
+    from bistil_ray.distributed.cluster import Resources
+    from bistil_ray.plan import Plan
+
+# Sustained training speed assumed in estimates, FLOP/s: a CPU core without matrix units, a GPU at a third of its peak.
 CPU_CORE_FLOPS = 3e10
 GPU_FLOPS = 1e14
 SECONDS_PER_STEP = 6.0
 
 
-def plan_data(plan: Plan, config: RunConfig, storage: Path, name: str) -> dict[str, Any]:
-    """Give the plan with its cost on the machine at hand as plain data."""
-    from ...storage import is_done
+def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
+    """Give the plan with its cost on the cluster at hand as plain data."""
+    from bistil_ray.storage import is_done
 
-    done = {step.key for step in plan if is_done(storage / "steps" / step.key)}
+    steps_folder = run.parent / "steps"
+    done = {step.key for step in plan if is_done(steps_folder / step.key)}
     left = [step for step in plan if step.key not in done]
     flops = sum(step.flops for step in left)
-    cpus, gpus = _devices()
-    seconds = flops / (gpus * GPU_FLOPS if gpus else cpus * CPU_CORE_FLOPS) + SECONDS_PER_STEP * len(left) / max(1, cpus)
+    cluster = _cluster(config.execution)
+    speed = cluster.gpus * GPU_FLOPS or cluster.cpus * CPU_CORE_FLOPS
+    seconds = flops / speed + SECONDS_PER_STEP * len(left) / max(1.0, cluster.cpus)
     return {
         **plan.to_dict(),
         "done": sorted(done),
         "done_by_kind": dict(Counter(step.kind for step in plan if step.key in done)),
-        "estimate": {"tokens_left": sum(step.tokens for step in left), "flops_left": flops, "cpus": cpus, "gpus": gpus, "hours": seconds / 3600},
-        "storage": str(storage),
-        "run": str(storage / name),
+        "estimate": {
+            "tokens_left": sum(step.tokens for step in left),
+            "flops_left": flops,
+            "cpus": int(cluster.cpus),
+            "gpus": int(cluster.gpus),
+            "hours": seconds / 3600,
+        },
+        "storage": str(run.parent),
+        "run": str(run),
         "config": config.model_dump(mode="json"),
     }
 
 
 def show_plan(data: dict[str, Any], console: Console) -> None:
-    """Print the plan as a table and a line on cost and place."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("step", "all", "done", "tokens"):
-        table.add_column(column, justify="left" if column == "step" else "right")
+    """Print the plan: a line for each kind of step, the time left, and the folders that will be written to."""
     tokens: Counter[str] = Counter()
+    flops: Counter[str] = Counter()
     for step in data["steps"]:
         tokens[step["kind"]] += step["tokens"]
-    for kind, count in data["by_kind"].items():
-        table.add_row(kind, str(count), str(data["done_by_kind"].get(kind, 0)), f"{tokens[kind]:,}" if tokens[kind] else "")
-    console.print(table)
+        flops[step["kind"]] += step["flops"]
+    rows = [
+        (kind, str(count), str(data["done_by_kind"].get(kind, 0)), f"{tokens[kind]:,}", f"{flops[kind]:.2g}")
+        for kind, count in data["by_kind"].items()
+    ]
+    total = ("all", str(len(data["steps"])), str(len(data["done"])), f"{data['tokens']:,}", f"{data['flops']:.2g}")
+    columns = ("step", "planned", "done", "tokens", "FLOPs")
+    print_table(columns, [*rows, total], columns[1:], console)
+    for line in _remarks(data):
+        console.print(line, soft_wrap=True)
+
+
+def _remarks(data: dict[str, Any]) -> list[str]:
     estimate = data["estimate"]
     device = f"{estimate['gpus']} GPU(s)" if estimate["gpus"] else f"{estimate['cpus']} CPU core(s)"
     hours = estimate["hours"]
-    clock = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
-    console.print(
-        f"{len(data['steps'])} steps, {estimate['flops_left']:.2g} FLOPs left: roughly {clock} on {device}; "
-        f"results in {data['run']}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    clock = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(hours * 60))} minute(s)"
+    left = len(data["steps"]) - len(data["done"])
+    return [
+        f"Left: {left} steps, {estimate['flops_left']:.2g} FLOPs, roughly {clock} on {device}"
+        if left
+        else "Nothing is left to do",
+        f"Steps go to {data['storage']}/steps, results and the best students to {data['run']}",
+    ]
 
 
-def _devices() -> tuple[int, int]:
-    from ...distributed.cluster import local_resources
+def _cluster(execution: Execution) -> Resources:
+    from bistil_ray.distributed.cluster import connect, disconnect, local_resources
 
-    resources = local_resources()
-    return int(resources.cpus), int(resources.gpus)
+    if execution.address is None:
+        return local_resources()
+    try:
+        return connect(execution)
+    finally:
+        disconnect()

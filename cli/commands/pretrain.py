@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --layers 6 --hidden 256 --out teacher/"
+EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --out teacher/"
 
 
 def pretrain(
@@ -17,7 +17,9 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
     layers: Annotated[int, typer.Option(min=1, help="Layers.")] = 6,
     hidden: Annotated[int, typer.Option(min=8, help="Hidden units.")] = 256,
-    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads; one for each 64 units if not given.")] = None,
+    heads: Annotated[
+        int | None, typer.Option(min=1, help="Attention heads; one for each 64 units if not given.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 10_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Blocks in a batch.")] = 32,
     length: Annotated[int, typer.Option(min=8, help="Tokens in a block.")] = 128,
@@ -27,11 +29,12 @@ def pretrain(
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
 ) -> None:
     """Train a BERT by masked language modelling on several languages, turn by turn."""
-    from ...config import Optimisation, Packing, Vocabulary
-    from ...errors import ConfigError
-    from ...inputs import look_at_corpus, look_at_tokenizer
-    from ...languages import parse_languages
-    from ...plan import pack_step, pretrain_step
+    from bistil_ray.config import Optimisation, Packing, Vocabulary
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.inputs import look_at_corpus, look_at_tokenizer
+    from bistil_ray.languages import parse_languages
+    from bistil_ray.plan import pack_step, pretrain_step
+
     from .single import carry_out
 
     heads = heads or max(1, hidden // 64)

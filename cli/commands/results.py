@@ -53,6 +53,6 @@ def show_records(records: Sequence[Record], console: Console) -> None:
     from bistil_ray.results.tables import COLUMNS, NUMBERS, best_per_language, to_rows
 
     if records:
-        print_table(console, COLUMNS, to_rows(records, best_per_language(records).values()), right=NUMBERS)
+        print_table(COLUMNS, to_rows(records, best_per_language(records).values()), NUMBERS, console)
     else:
         console.print("No step with a score has finished yet.")

@@ -1,4 +1,4 @@
-"""Running the few steps of a single command: beside ``--out``, so that an interrupted command continues when repeated."""
+"""Running the few steps of a single command: beside ``--out``, so that repeating one continues it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING, Any
 from ..console import stderr
 
 if TYPE_CHECKING:
-    from ...plan import Step
+    from bistil_ray.config import RunConfig
+    from bistil_ray.plan import Step
 
 
 def check_new(out: Path) -> None:
     """Refuse an output folder that holds something."""
-    from ...errors import StorageError
+    from bistil_ray.errors import StorageError
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(f"--out {str(out)!r} exists already: choose a new folder")
+
+
+def only_language(config: RunConfig) -> str:
+    """Give the one target language of a command that makes one student."""
+    from bistil_ray.errors import ConfigError
+
+    if len(config.langs) != 1:
+        raise ConfigError(
+            f"--lang names {len(config.langs)} languages: this command takes one, `bistil-ray sweep` many"
+        )
+    return config.langs[0]
 
 
 def carry_out(
@@ -28,8 +40,8 @@ def carry_out(
 
     ``beside`` names a folder that is put into ``out`` under its own name.
     """
-    from ...steps.local import run_here
-    from ...storage import prepare_folder, replacing
+    from bistil_ray.steps.local import run_here
+    from bistil_ray.storage import prepare_folder, replacing
 
     check_new(out)
     console = stderr()

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..console import stderr, stdout
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bistil_ray.config import RunConfig
+    from bistil_ray.plan import Plan
+
 EPILOG = "Example: bistil-ray sweep --langs sw,yo,ha    (the embedded sample: minutes on two CPU cores, no network)"
 
 
 def sweep(
-    langs: Annotated[str, typer.Option(help="Target languages, such as sw,yo,ha.")],
+    langs: Annotated[str | None, typer.Option(help="Target languages, such as sw,yo,ha.")] = None,
     source: Annotated[str | None, typer.Option(help="Source language, which has labels.")] = None,
     config: Annotated[str | None, typer.Option(help="A configuration file, or the name of a shipped one.")] = None,
     teachers: Annotated[str | None, typer.Option(help="Teachers: hub ids or folders, separated by commas.")] = None,
     corpora: Annotated[str | None, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")] = None,
     task: Annotated[str | None, typer.Option(help="The task: ner.")] = None,
     task_data: Annotated[str | None, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")] = None,
-    layers: Annotated[str | None, typer.Option(help="Layers of the students, such as 6,4; half the teacher's if not given.")] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Layers of the students, such as 6,4; half the teacher's if not given.")
+    ] = None,
     densities: Annotated[str | None, typer.Option(help="Shares of the encoder that an SFT may change.")] = None,
     recipes: Annotated[str | None, typer.Option(help="Ways to make a student: bistil, scratch.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Random seeds, such as 0,1,2.")] = None,
@@ -31,7 +39,9 @@ def sweep(
     gpus_per_worker: Annotated[float | None, typer.Option(help="GPUs for each worker; may be a fraction.")] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
     max_parallel: Annotated[int | None, typer.Option(help="At most so many steps side by side.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any key of the configuration: key=value.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any key of the configuration: key=value.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of tables.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a plan of more than an hour.")] = False,
@@ -39,68 +49,75 @@ def sweep(
 ) -> None:
     """Distil a student for every language, teacher, depth, density, recipe and seed; rerun to continue."""
     flags: dict[str, Any] = {
-        "langs": langs, "source": source, "teachers": teachers, "corpora": corpora, "task": task, "task_data": task_data,
-        "layers": layers, "densities": densities, "recipes": recipes, "seeds": seeds, "storage": storage, "name": name,
-        "workers": workers, "gpus_per_worker": gpus_per_worker, "address": address, "max_parallel": max_parallel,
+        "langs": langs, "source": source, "teachers": teachers, "corpora": corpora, "task": task,
+        "task_data": task_data, "layers": layers, "densities": densities, "recipes": recipes, "seeds": seeds,
+        "storage": storage, "name": name, "workers": workers, "gpus_per_worker": gpus_per_worker, "address": address,
+        "max_parallel": max_parallel,
     }  # fmt: skip
     console = stderr() if as_json else stdout()
     resolved = _resolve(config, settings or [], flags, console)
 
-    from ...config import RunConfig
-    from ...inputs import gather_facts
-    from ...plan import make_plan
-    from ...storage import prepare_folder
+    from bistil_ray.distributed.sweep import check_name
+    from bistil_ray.inputs import gather_facts
+    from bistil_ray.plan import make_plan
+    from bistil_ray.storage import prepare_folder
+
     from .plan_view import plan_data, show_plan
 
-    assert isinstance(resolved, RunConfig)
-    storage_folder = prepare_folder(resolved.storage)
+    run = prepare_folder(resolved.storage) / (resolved.name or _default_name(resolved))
+    check_name(resolved, run)
     with console.status("Looking at the inputs"):
         facts = gather_facts(resolved)
     work = make_plan(resolved, facts)
-    run_name = resolved.name or _default_name(resolved)
-    data = plan_data(work, resolved, storage_folder, run_name)
+    data = plan_data(work, resolved, run)
     if plan:
         if as_json:
             typer.echo(json.dumps(data))
         else:
             show_plan(data, console)
         return
-    _carry_out(resolved, work, run_name, data, console, as_json, yes, quiet)
+    _carry_out(resolved, work, run, data, console, as_json, yes, quiet)
 
 
-def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], console: Any) -> Any:  # noqa: ANN401
-    from ...config import load_config, read_config
+def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], console: Console) -> RunConfig:
+    from bistil_ray.config_sources import load_config, load_draft
 
-    if config is not None or any(flags[key] is not None for key in ("teachers", "corpora", "task_data")):
+    draft = load_draft(config, settings, flags)
+    if config not in (None, "sample") or draft.still_to_give != ("teachers", "corpora", "task_data"):
         return load_config(config, settings, flags)
-    from ...sample.generate import materialise
 
-    storage = flags["storage"] or "runs"
-    from ...storage import prepare_folder
+    from bistil_ray.sample.generate import materialise
+    from bistil_ray.storage import prepare_folder
 
-    paths = materialise(prepare_folder(storage) / "sample")
+    paths = materialise(prepare_folder(draft.storage) / "sample")
     console.print("No data or teachers given: using the embedded sample (tiny teachers, made-up text, NER).")
     defaults = {
         "teachers": [str(path) for path in paths.teachers.values()],
         "corpora": str(paths.corpora),
         "task_data": str(paths.task_data),
-        **read_config("sample"),
     }
-    return load_config(None, settings, flags, defaults)
+    return load_config("sample", settings, flags, defaults)
 
 
-def _default_name(config: Any) -> str:  # noqa: ANN401
+def _default_name(config: RunConfig) -> str:
+    """The same settings find their run again without a name."""
     import hashlib
 
-    from ...config import to_yaml
+    from bistil_ray.config import result_settings
 
-    same = config.model_copy(update={"execution": type(config.execution)(), "storage": "", "name": None})
-    digest = hashlib.blake2b(to_yaml(same).encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(json.dumps(result_settings(config)).encode(), digest_size=4).hexdigest()
     return f"{config.task}-{'-'.join((config.source, *config.langs))}"[:60] + f"-{digest}"
 
 
 def _carry_out(
-    config: Any, plan: Any, name: str, data: dict[str, Any], console: Any, as_json: bool, yes: bool, quiet: bool  # noqa: ANN401
+    config: RunConfig,
+    plan: Plan,
+    run: Path,
+    data: dict[str, Any],
+    console: Console,
+    as_json: bool,
+    yes: bool,
+    quiet: bool,
 ) -> None:
     from .plan_view import show_plan
 
@@ -109,21 +126,24 @@ def _carry_out(
     if data["estimate"]["hours"] > 1 and not yes and console.is_terminal:
         typer.confirm("Start?", abort=True)
 
-    from ...distributed.progress import Board
-    from ...distributed.sweep import open_run, run_sweep
-    from ...results.records import read_records
+    from bistil_ray.distributed.progress import Board
+    from bistil_ray.distributed.sweep import open_run, run_sweep
+    from bistil_ray.results.records import read_records
+
     from .results import show_records
 
-    run = open_run(config, plan, name)
+    open_run(config, plan, run)
     outcome = run_sweep(config, plan, run, Board(console, quiet))
     records = read_records(run) if (run / "results.jsonl").exists() else []
     if as_json:
         typer.echo(json.dumps([record.model_dump() for record in records]))
     else:
         show_records(records, console)
-        _say_where(run, outcome, console)
+        _say_where(run, console)
     if outcome.interrupted:
-        console.print(f"Interrupted. Run the same command again to continue; what is finished is kept in {config.storage}.")
+        console.print(
+            f"Interrupted. Run the same command again to continue; what is finished is kept in {config.storage}."
+        )
         raise typer.Exit(130)
     if outcome.failed:
         for key, reason in outcome.failed.items():
@@ -131,7 +151,7 @@ def _carry_out(
         raise typer.Exit(1)
 
 
-def _say_where(run: Path, outcome: Any, console: Any) -> None:  # noqa: ANN401
+def _say_where(run: Path, console: Console) -> None:
     best = sorted(path.name for path in (run / "best").glob("*")) if (run / "best").exists() else []
     if best:
         console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}", highlight=False)

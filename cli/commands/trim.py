@@ -9,7 +9,9 @@ import typer
 
 from ..console import stderr
 
-EPILOG = "Example: bistil-ray trim --teacher FacebookAI/xlm-roberta-base --langs en,sw --corpora corpora/ --out trimmed/"
+EPILOG = (
+    "Example: bistil-ray trim --teacher FacebookAI/xlm-roberta-base --langs en,sw --corpora corpora/ --out trimmed/"
+)
 
 
 def trim(
@@ -17,20 +19,23 @@ def trim(
     langs: Annotated[str, typer.Option(help="Languages whose tokens stay, such as en,sw.")],
     corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
     out: Annotated[Path, typer.Option(help="New folder for the trimmed model.")],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Keep tokens at least this frequent in one corpus.")] = 1e-6,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Keep tokens at least this frequent in one corpus.")
+    ] = 1e-6,
     keep_characters: Annotated[bool, typer.Option(help="Keep every single character of every script.")] = False,
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
 ) -> None:
     """Cut a model's vocabulary to some languages; what is kept is computed as before."""
-    from ...data.corpus import corpus_files, list_shards
-    from ...languages import parse_languages
-    from ...models.families import check_teacher, load_masked_lm, load_tokenizer
-    from ...models.hub import locate_model
-    from ...models.student import cut_vocabulary
-    from ...steps.context import LocalContext
-    from ...steps.pack import choose_vocabulary
-    from ...storage import prepare_folder, replacing
-    from ...vocab.trim import trim_tokenizer
+    from bistil_ray.data.corpus import corpus_files, list_shards
+    from bistil_ray.languages import parse_languages
+    from bistil_ray.models.families import check_teacher, load_masked_lm, load_tokenizer
+    from bistil_ray.models.hub import locate_model
+    from bistil_ray.models.student import cut_vocabulary
+    from bistil_ray.steps.context import LocalContext
+    from bistil_ray.steps.pack import choose_vocabulary
+    from bistil_ray.storage import prepare_folder, replacing
+    from bistil_ray.vocab.trim import trim_tokenizer
+
     from .single import check_new
 
     check_new(out)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bistil_ray.config import shipped_configs
+from bistil_ray.config_sources import shipped_configs
 
 Bistil = Callable[..., tuple[int, str, str]]
 
@@ -45,7 +45,12 @@ def test_a_valid_file_is_printed_with_its_defaults_and_settings(bistil: Bistil, 
 
 @pytest.mark.parametrize(
     ("line", "says"),
-    [("lnags: [sw]", "did you mean 'langs'"), ("densities: [2]", "densities"), ("langs: [xx]", "'xx'"), ("a: [", "YAML")],
+    [
+        ("lnags: [sw]", "did you mean 'langs'"),
+        ("densities: [2]", "densities"),
+        ("langs: [xx]", "'xx'"),
+        ("a: [", "YAML"),
+    ],
 )
 def test_a_file_with_a_mistake_is_refused_in_one_line(bistil: Bistil, tmp_path: Path, line: str, says: str) -> None:
     file = tmp_path / "mine.yaml"

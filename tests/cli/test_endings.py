@@ -52,7 +52,7 @@ def test_an_interruption_ends_with_130_and_no_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bistil_ray.results.records.read_records", interrupt)
-    assert bistil("results", str(tmp_path)) == (130, "", "interrupted\n")
+    assert bistil("results", str(tmp_path)) == (130, "", "")
 
 
 def test_no_words_at_all_show_the_help(bistil: Bistil) -> None:

@@ -49,7 +49,7 @@ def within(imports: set[str], package: str) -> set[str]:
 
 
 RULES = {
-    "ray": ("bistil_ray.distributed", "bistil_ray.cli.checks"),
+    "ray": ("bistil_ray.distributed",),
     "bistil_ray.cli": ("bistil_ray.cli",),
     "bistil_ray.distributed": ("bistil_ray.distributed", "bistil_ray.cli"),
     "bistil_ray.steps": ("bistil_ray.steps", "bistil_ray.distributed", "bistil_ray.cli"),

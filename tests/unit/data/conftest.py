@@ -11,7 +11,23 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertTokenizer, PreTrainedTokenizerFast
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ina", "##waƙa", "wa", "##ƙa", "ọmọ", "##de", "ń", "kọ", ".", ","]
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "ina",
+    "##waƙa",
+    "wa",
+    "##ƙa",
+    "ọmọ",
+    "##de",
+    "ń",
+    "kọ",
+    ".",
+    ",",
+]
 
 
 @pytest.fixture

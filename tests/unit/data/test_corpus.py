@@ -27,7 +27,9 @@ def refusal(call: Callable[[], object]) -> str:
 
 def read_all(path: str) -> tuple[list[str], Counter[str]]:
     tally: Counter[str] = Counter()
-    texts = [text for shard in list_shards([path], "text") for batch in read_texts(shard, "text", tally) for text in batch]
+    texts = [
+        text for shard in list_shards([path], "text") for batch in read_texts(shard, "text", tally) for text in batch
+    ]
     return texts, tally
 
 
@@ -94,7 +96,11 @@ def test_each_row_group_is_a_shard(write_texts: WriteTexts) -> None:
 
 def test_files_that_are_not_parquet_are_refused(write_texts: WriteTexts, tmp_path: Path) -> None:
     whole = Path(write_texts("sw.parquet", ["x"] * 50)).read_bytes()
-    for name, content in {"text": b"just text, no table", "nothing": b"", "truncated": whole[: len(whole) // 2]}.items():
+    for name, content in {
+        "text": b"just text, no table",
+        "nothing": b"",
+        "truncated": whole[: len(whole) // 2],
+    }.items():
         path = tmp_path / f"{name}.parquet"
         path.write_bytes(content)
         message = refusal(lambda path=path: list_shards([str(path)], "text"))
@@ -120,7 +126,18 @@ def test_a_vanished_file_is_refused(tmp_path: Path) -> None:
 
 def test_bad_rows_are_skipped_and_counted(write_texts: WriteTexts) -> None:
     decomposed = "e\u0323\u0301 kó"
-    rows = ["Ọmọ", None, "", " \n\t\u00a0", b"\xff\xfe\x00", b"caf\xe9", "a\0b", "x" * 1_000_001, decomposed, "x" * 1_000_000]
+    rows = [
+        "Ọmọ",
+        None,
+        "",
+        " \n\t\u00a0",
+        b"\xff\xfe\x00",
+        b"caf\xe9",
+        "a\0b",
+        "x" * 1_000_001,
+        decomposed,
+        "x" * 1_000_000,
+    ]
     texts, tally = read_all(write_texts("yo.parquet", rows))
     assert texts == ["Ọmọ", decomposed, "x" * 1_000_000]
     assert tally == {"null": 1, "empty": 2, "not valid text": 3, "too long": 1}

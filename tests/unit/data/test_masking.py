@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -24,6 +24,7 @@ def random_ids(rows: int, columns: int) -> torch.Tensor:
     return torch.randint(50, (rows, columns), generator=generator(1))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(0, 1), st.integers(1, 5), st.integers(1, 40))
 def test_labels_hold_the_truth_and_special_tokens_stay(seed: int, probability: float, rows: int, columns: int) -> None:
     ids = random_ids(rows, columns)

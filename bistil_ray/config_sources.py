@@ -1,0 +1,208 @@
+"""Where a run's configuration comes from: defaults < a file or shipped configuration < ``--set key=value`` < flags.
+
+Unknown keys are refused with the nearest known one; every error is one line that names the key and where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .config import RunConfig, RunDraft
+from .errors import ConfigError
+
+# Flags of the command line that are not named after the key they set.
+FLAG_KEYS = {
+    "lang": "langs",
+    "teacher": "teachers",
+    "recipe": "recipes",
+    "density": "densities",
+    "seed": "seeds",
+    "address": "execution.address",
+    "workers": "execution.workers",
+    "gpus_per_worker": "execution.gpus_per_worker",
+    "max_parallel": "execution.max_parallel",
+}
+
+# Words for what pydantic says less plainly, by its name of the mistake.
+ALLOWED = {
+    "too_short": "must name at least one",
+    "model_type": "must hold key: value pairs",
+    "tuple_type": "must be a list",
+}
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
+def load_config(
+    source: str | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Put a run's configuration together.
+
+    ``source`` is a YAML file or the name of a shipped configuration; ``overrides`` are ``key=value`` pairs with dotted
+    keys and YAML values; ``flags`` are named flags, those that are None being left out; ``defaults`` stand below the
+    file. Raises ConfigError with one line that names the key, the value and what is allowed.
+    """
+    flags = flags or {}
+    return _validated(RunConfig, _gathered(source, overrides, flags, defaults or {}), flags)
+
+
+def load_draft(
+    source: str | None = None, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> RunDraft:
+    """As ``load_config``, but languages, teachers, corpora and task data may be left to be given later."""
+    flags = flags or {}
+    return _validated(RunDraft, _gathered(source, overrides, flags, {}), flags)
+
+
+def read_config(source: str) -> dict[str, Any]:
+    """Read the YAML of a file or of a shipped configuration by name."""
+    try:
+        values = yaml.safe_load(_config_text(source))
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"--config {source!r} is not YAML: {problem}") from problem
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"--config {source!r} must hold key: value pairs, but holds a {type(values).__name__}")
+    return values or {}
+
+
+def shipped_configs() -> dict[str, str]:
+    """Give the text of each configuration that comes with the package, by name."""
+    folder = resources.files("bistil_ray.configs")
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    }
+
+
+def _config_text(source: str) -> str:
+    path = Path(source).expanduser()
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as problem:
+            raise ConfigError(f"--config {source!r} cannot be read: {problem.strerror}") from problem
+    shipped = shipped_configs()
+    if source in shipped:
+        return shipped[source]
+    if path.suffix in {".yaml", ".yml"}:
+        raise ConfigError(f"--config {source!r}: no such file")
+    near = _did_you_mean(difflib.get_close_matches(source, shipped, n=1))
+    raise ConfigError(f"--config {source!r} is neither a file nor one of {', '.join(sorted(shipped))}{near}")
+
+
+def _gathered(
+    source: str | None, overrides: Sequence[str], flags: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    values: dict[str, Any] = dict(defaults)
+    if source is not None:
+        _merge(values, read_config(source))
+        _refuse_unknown(values, f"--config {source}")
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override!r} has no '=': write --set key=value, such as --set distil.steps=1000")
+        try:
+            _put(values, key.strip(), yaml.safe_load(text))
+        except yaml.YAMLError as problem:
+            raise ConfigError(f"--set {override!r}: the value is not YAML") from problem
+        _refuse_unknown(values, f"--set {override}")
+    for flag, value in flags.items():
+        if value is not None:
+            _put(values, FLAG_KEYS.get(flag, flag), value)
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            into[key] = dict(into[key])
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:  # noqa: ANN401
+    *path, last = key.split(".")
+    for part in path:
+        inner = values.get(part)
+        values[part] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[part]
+    values[last] = value
+
+
+def _refuse_unknown(
+    values: Mapping[str, Any], where: str, model: type[BaseModel] = RunConfig, prefix: str = ""
+) -> None:
+    for key, value in values.items():
+        if key not in model.model_fields:
+            raise ConfigError(f"unknown key {f'{prefix}{key}'!r} in {where}{_nearest_key(str(key), model, prefix)}")
+        section = _section(model, key)
+        if section is not None and isinstance(value, dict):
+            _refuse_unknown(value, where, section, f"{prefix}{key}.")
+
+
+def _nearest_key(word: str, model: type[BaseModel], prefix: str) -> str:
+    """Look for what was meant among the siblings, then for the same word in other sections."""
+    beside = [prefix + near for near in difflib.get_close_matches(word, model.model_fields, n=1)]
+    elsewhere = [key for key in _all_keys(RunConfig) if key.rpartition(".")[2] == word]
+    return _did_you_mean(elsewhere or beside) or f" (known: {', '.join(model.model_fields)})"
+
+
+def _did_you_mean(candidates: Sequence[str]) -> str:
+    return f": did you mean {' or '.join(map(repr, candidates))}?" if candidates else ""
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for key in model.model_fields:
+        yield prefix + key
+        section = _section(model, key)
+        if section is not None:
+            yield from _all_keys(section, f"{prefix}{key}.")
+
+
+def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    kind = model.model_fields[key].annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _validated(model: type[Config], values: Mapping[str, Any], flags: Mapping[str, Any]) -> Config:
+    try:
+        return model.model_validate(values)
+    except ValidationError as problem:
+        raise ConfigError(_first_mistake(problem, flags)) from problem
+
+
+def _first_mistake(problem: ValidationError, flags: Mapping[str, Any]) -> str:
+    first = problem.errors()[0]
+    key = ".".join(_known_path(first["loc"]))
+    flag = next((f"--{name.replace('_', '-')}" for name in flags if FLAG_KEYS.get(name, name) == key), None)
+    if first["type"] == "missing":
+        return f"{key} is not set: give it with {flag or f'--set {key}=...'} or in the configuration file"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ConfigError):
+        return str(cause)
+    allowed = str(cause or ALLOWED.get(first["type"]) or first["msg"].replace("Input should", "must"))
+    if isinstance(first["input"], bool):
+        allowed += " (YAML reads a bare no, off, yes or on as a truth value: put it in quotes)"
+    return f"{flag or key} is {first['input']!r}: {allowed}"
+
+
+def _known_path(place: Sequence[str | int]) -> Iterator[str]:
+    """The keys on the way to a mistake, without indices and alternatives of a type."""
+    model: type[BaseModel] | None = RunConfig
+    for part in place:
+        if model is None or part not in model.model_fields:
+            return
+        yield str(part)
+        model = _section(model, str(part))
