@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "OMP_NUM_THREADS": "2",
+    "OMP_NUM_THREADS": "1",
 }
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,9 +86,7 @@ def xlmr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     backend = Tokenizer(models.Unigram())
     backend.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=220, special_tokens=specials, unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=220, special_tokens=specials, unk_token="<unk>", show_progress=False)
     backend.train_from_iterator(ENGLISH + SWAHILI, trainer)
     pieces = [tuple(piece) for piece in json.loads(backend.to_str())["model"]["vocab"]]
     tokenizer = XLMRobertaTokenizer(vocab=[*pieces, ("<mask>", 0.0)])
@@ -101,6 +100,72 @@ def xlmr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         **_shape(len(tokenizer)),
     )
     return _save(XLMRobertaForMaskedLM, config, tokenizer, tmp_path_factory.mktemp("xlmr"))
+
+
+@pytest.fixture
+def toy_settings(tmp_path: Path, bert_folder: Path, toy_texts: dict[str, list[str]]) -> dict[str, Any]:
+    """The settings of a run from English to Swahili on a few sentences, whose files lie in ``tmp_path``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tagged = {"tokens": [["Amina", "came", "from", "Mombasa"]] * 4, "ner_tags": [["B-PER", "O", "O", "B-LOC"]] * 4}
+    tables = {f"corpora/{lang}": {"text": texts} for lang, texts in toy_texts.items()}
+    tables |= {f"ner/en/{split}": tagged for split in ("train", "validation", "test")} | {"ner/sw/test": tagged}
+    for name, columns in tables.items():
+        file = tmp_path / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), file)
+    return {
+        "langs": ["sw"],
+        "teachers": [str(bert_folder)],
+        "corpora": str(tmp_path / "corpora"),
+        "task_data": str(tmp_path / "ner"),
+        "storage": str(tmp_path / "runs"),
+        "packing": {"length": 32},
+        "teach": {"max_length": 32},
+        "finetune": {"max_length": 32},
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough text to train on for a few steps: ``corpora`` and ``ner`` in English and two targets, sw and ha."""
+    import random
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path_factory.mktemp("data")
+    chance = random.Random(0)
+    names = {"Amina": "B-PER", "Mombasa": "B-LOC", "Nairobi": "B-LOC"}
+    for lang, texts in {"en": ENGLISH, "sw": SWAHILI, "ha": SWAHILI[1:]}.items():
+        words = sorted({word.strip(".,") for text in texts for word in text.split()})
+        (folder / "corpora").mkdir(exist_ok=True)
+        documents = [" ".join(chance.choices(words, k=30)) + "." for _ in range(80)]
+        pq.write_table(pa.table({"text": documents}), folder / "corpora" / f"{lang}.parquet", row_group_size=30)
+        (folder / "ner" / lang).mkdir(parents=True)
+        for split, rows in (("train", 24), ("validation", 8), ("test", 8)):
+            tokens = [chance.choices([*words, *names], k=chance.randint(2, 9)) + ["Amina"] for _ in range(rows)]
+            tags = [[names.get(word, "O") for word in sentence] for sentence in tokens]
+            pq.write_table(pa.table({"tokens": tokens, "ner_tags": tags}), folder / "ner" / lang / f"{split}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_data: Path) -> dict[str, Any]:
+    """The settings of a run on ``tiny_data`` whose every phase takes a few steps; teachers and storage are not set."""
+    few = {"batch_size": 8, "precision": "fp32", "lr": 1e-3}
+    return {
+        "langs": ["sw"],
+        "corpora": str(tiny_data / "corpora"),
+        "task_data": str(tiny_data / "ner"),
+        "densities": [0.1],
+        "vocabulary": {"threshold": 0.0001},
+        "packing": {"length": 16, "held_out": 0.1},
+        "distil": {**few, "steps": 10, "evaluations": 2},
+        "teach": {**few, "epochs": 1, "max_length": 32},
+        "finetune": {**few, "dense_epochs": 1, "sparse_epochs": 1, "max_length": 32},
+    }
 
 
 def _shape(vocab_size: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Text to ids to blocks: what a worker does with one shard of a corpus.
+"""Text to ids to blocks: what a worker does with one shard of a corpus, without torch or transformers.
 
 Documents are tokenised with their sentence markers, one after the other, and cut into blocks of a fixed
 length without padding, as the published BISTIL code packs its text. A shard's last, incomplete block is
@@ -18,9 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
 
-from ..models.families import load_tokenizer
 from ..storage import replacing
 from ..vocab.count import count_ids
 from .corpus import Shard, read_texts
@@ -47,21 +46,21 @@ class PackedShard:
 def pack_shard(
     shard: Shard,
     column: str,
-    tokenizer_folder: str,
+    tokenizer_json: str,
     length: int,
     held_out_share: float,
     seed: int,
     blocks_folder: str,
     held_out_folder: str,
 ) -> PackedShard:
-    """Tokenise a shard once and write its blocks, those of held-out documents apart.
+    """Tokenise a shard once and write its blocks, those of held-out documents apart; ``tokenizer_json`` is a whole one.
 
     Each folder gets one file named after the shard, whole or not at all, so that doing a shard twice
     changes nothing.
     """
-    tokenizer = _tokenizer(tokenizer_folder)
+    tokenizer = _tokenizer(tokenizer_json)
     countable = np.ones(_vocab_size(tokenizer), dtype=bool)
-    countable[tokenizer.all_special_ids] = False
+    countable[[token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special]] = False
     tally: Counter[str] = Counter()
     characters = pieces = 0
     name = f"{PurePosixPath(shard.uri.partition('?')[0]).stem}-{shard.row_group:05d}.parquet"
@@ -80,9 +79,9 @@ def pack_shard(
     return PackedShard(blocks.written, held_out.written, characters, pieces, tally)
 
 
-def count_shard(shard: Shard, column: str, tokenizer_folder: str) -> np.ndarray:
+def count_shard(shard: Shard, column: str, tokenizer_json: str) -> np.ndarray:
     """Count how often each token occurs in a shard, sentence markers not added: int64 (V,)."""
-    tokenizer = _tokenizer(tokenizer_folder)
+    tokenizer = _tokenizer(tokenizer_json)
     counts = np.zeros(_vocab_size(tokenizer), dtype=np.int64)
     for texts in read_texts(shard, column, Counter()):
         ids = tokenise_texts(tokenizer, texts, markers=False)
@@ -100,19 +99,16 @@ def is_held_out(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest, "big") < share * 2**64
 
 
-def tokenise_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], markers: bool = True) -> list[np.ndarray]:
+def tokenise_texts(tokenizer: Tokenizer, texts: Sequence[str], markers: bool = True) -> list[np.ndarray]:
     """Give the ids of each text, int32, whole; with ``markers`` between the tokenizer's sentence markers.
 
     Runs in parallel where TOKENIZERS_PARALLELISM allows it.
     """
-    backend = tokenizer.backend_tokenizer
-    # Both may be left over from an earlier call or come with the files; transformers sets them at every call.
-    backend.no_truncation()
-    backend.no_padding()
-    return [
-        np.array(encoding.ids, dtype=np.int32)
-        for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=markers)
-    ]
+    # Both come with some tokenizer files, or are left over from earlier calls.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=markers)
+    return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
 class BlockPacker:
@@ -175,10 +171,10 @@ def block_file(path: Path, length: int) -> Iterator[BlockFile]:
 
 
 @lru_cache(maxsize=4)
-def _tokenizer(folder: str) -> PreTrainedTokenizerFast:
-    return load_tokenizer(folder)
+def _tokenizer(tokenizer_json: str) -> Tokenizer:
+    return Tokenizer.from_str(tokenizer_json)
 
 
-def _vocab_size(tokenizer: PreTrainedTokenizerFast) -> int:
+def _vocab_size(tokenizer: Tokenizer) -> int:
     # A vocabulary may have gaps, so its highest id counts, not its number of tokens.
     return max(tokenizer.get_vocab().values()) + 1

@@ -191,7 +191,7 @@ def encode_tagged(
 
 def pad_batch(encoded: EncodedSentences, indices: Sequence[int], pad_id: int) -> dict[str, Tensor]:
     """Make a batch of some sentences: input_ids, attention_mask and labels, int64 (B, T), padded."""
-    length = max(len(encoded.input_ids[index]) for index in indices)
+    length = max((len(encoded.input_ids[index]) for index in indices), default=1)
     batch = {
         "input_ids": torch.full((len(indices), length), pad_id),
         "attention_mask": torch.zeros((len(indices), length), dtype=torch.int64),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -35,15 +37,32 @@ def local_resources() -> Resources:
     return Resources(_cores(), torch.cuda.device_count(), 1, psutil.virtual_memory().total)
 
 
-def connect(execution: Execution) -> Resources:
-    """Join the cluster at ``execution.address``, or start one on this machine; give what it has."""
+@contextmanager
+def connected(execution: Execution) -> Iterator[Resources]:
+    """Join the cluster at ``execution.address``, or start one on this machine; give what it has.
+
+    A cluster this process is part of already is used as it is and not left; any other is left at the end, and one that
+    was started here ends.
+    """
+    if ray.is_initialized():
+        yield _resources()
+        return
+    _connect(execution)
+    try:
+        yield _resources()
+    finally:
+        ray.shutdown()
+
+
+def _connect(execution: Execution) -> None:
     if execution.address is not None:
         try:
             ray.init(address=execution.address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as problem:
             raise ConfigError(f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}") from problem
-    elif not ray.is_initialized():
+    else:
         ray.init(
+            address="local",  # never a cluster that happens to run on this machine
             num_cpus=_cores(),
             log_to_driver=False,
             logging_level="ERROR",
@@ -51,15 +70,13 @@ def connect(execution: Execution) -> Resources:
             include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
             object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
         )
+
+
+def _resources() -> Resources:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     total = ray.cluster_resources()
     memory = min((node["Resources"].get("memory", 0.0) for node in nodes if node["Resources"].get("CPU")), default=0.0)
     return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory)
-
-
-def disconnect() -> None:
-    """Leave the cluster; one that was started here ends."""
-    ray.shutdown()
 
 
 def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[Slot, int]:

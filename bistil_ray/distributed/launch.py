@@ -22,7 +22,7 @@ from ..errors import BistilError
 from ..plan import Step
 from ..steps.context import Job
 from ..steps.run import make_job, run_step
-from .stream import DATA_CPUS, RayContext
+from .stream import MAP_CPUS, RayContext
 
 DRIVER_CPUS = 0.01
 """What a trial reserves when its workers reserve the real thing: zero is not allowed."""
@@ -48,7 +48,7 @@ class Slot:
     @property
     def reserved_cpus(self) -> float:
         """A worker's reservation: its cores less the share kept free for data tasks."""
-        return max(DRIVER_CPUS, self.cpus - 3 * DATA_CPUS)
+        return max(DRIVER_CPUS, self.cpus - MAP_CPUS)
 
 
 def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot: Slot) -> None:
@@ -79,7 +79,7 @@ def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
         _worker,
         train_loop_config={"job": job, "slot": slot},
         scaling_config=ScalingConfig(
-            num_workers=slot.workers,
+            num_workers=slot.workers if job.trains else 1,
             use_gpu=slot.gpus > 0,
             resources_per_worker={"CPU": slot.reserved_cpus} | ({"GPU": slot.gpus} if slot.gpus else {}),
         ),

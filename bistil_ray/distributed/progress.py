@@ -18,6 +18,8 @@ from ..plan import Plan, Step
 from .launch import Slot
 
 PLAIN_SECONDS = 15
+LEAST_SHARE = 0.02
+"""No estimate of the remaining time is given before this share of the work is done."""
 WEIGHT_OF_A_STEP = 2e10
 """FLOPs a step of no training counts for in the estimate of the remaining time: about its fixed cost on a core."""
 
@@ -84,11 +86,15 @@ class Board:
         """Take note of a running step's figures."""
         if key in self._running:
             self._running[key][2].update(metrics)
-        if self._live is None and not self._quiet and time.monotonic() - self._spoke > PLAIN_SECONDS:
-            for step, _, seen in self._running.values():
-                self._say(f"  {step.title}: {_figures(seen)}")
-            self._say(f"  about {_clock(self._remaining())} left")
+        self.tick()
+
+    def tick(self) -> None:
+        """Show where things stand: on a terminal at once, elsewhere as lines every quarter of a minute."""
         self._refresh()
+        if self._live is None and not self._quiet and time.monotonic() - self._spoke > PLAIN_SECONDS:
+            for step, began, seen in self._running.values():
+                self._say(f"  {step.title}: {_figures(seen)} ({time.monotonic() - began:.0f} s)")
+            self._say(f"  {self._finished} of {self._total} steps, {self._remaining()}")
 
     def end(self) -> None:
         """Take the live view down."""
@@ -109,12 +115,18 @@ class Board:
         if self._live is not None:
             self._live.update(self._view())
 
-    def _remaining(self) -> float:
-        spent = time.monotonic() - self._began
-        return spent * (self._weight_all - self._weight_done) / self._weight_done if self._weight_done else float("inf")
+    def _remaining(self) -> str:
+        """Estimate the time left from the work done so far, what is running counted by its tokens."""
+        done = self._weight_done + sum(
+            _weight(step) * min(1.0, seen.get("tokens", 0) / step.tokens) if step.tokens else 0.0
+            for step, _, seen in self._running.values()
+        )
+        if done < LEAST_SHARE * self._weight_all:
+            return "time left not known yet"
+        return f"about {_clock((time.monotonic() - self._began) * (self._weight_all - done) / done)} left"
 
     def _view(self) -> Group:
-        head = Text(f"{self._finished} of {self._total} steps, about {_clock(self._remaining())} left", style="bold")
+        head = Text(f"{self._finished} of {self._total} steps, {self._remaining()}", style="bold")
         table = Table.grid(padding=(0, 2))
         for step, began, metrics in self._running.values():
             table.add_row(step.title, f"{time.monotonic() - began:.0f} s", _figures(metrics))
@@ -128,6 +140,9 @@ class _Feed(Callback):
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ANN401
         self._board.reported(str(trial.config["step"]), result)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401
+        self._board.tick()
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune stores its callbacks; what a terminal shows is not part of an experiment.
@@ -149,7 +164,5 @@ def _figures(metrics: dict[str, Any]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    if seconds == float("inf"):
-        return "an unknown time"
     minutes = int(seconds // 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {int(seconds % 60)} s"

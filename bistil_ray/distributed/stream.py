@@ -12,13 +12,14 @@ import ray.data
 import torch
 import torch.distributed as dist
 
-from ..data.order import Chunk, read_chunk
+from ..data.order import Chunk
+from .data_tasks import apply, read
 
 Item = TypeVar("Item")
 Product = TypeVar("Product")
 
-DATA_CPUS = 0.1
-"""CPU that a data task asks for: training processes reserve less than a core each, so that this much is always free."""
+MAP_CPUS, READ_CPUS = 0.3, 0.1
+"""CPU that a data task asks for: training processes reserve less than a core each, so that one always finds room."""
 
 
 class RayContext:
@@ -39,8 +40,8 @@ class RayContext:
         if self.rank == 0:
             rows = [{"index": index, "item": pickle.dumps(item)} for index, item in enumerate(items)]
             data = ray.data.from_items(rows, override_num_blocks=len(rows))
-            mapped = data.map(partial(_apply, function), num_cpus=DATA_CPUS).take_all()
-            products = [pickle.loads(row["product"]) for row in sorted(mapped, key=lambda row: row["index"])]  # noqa: S301
+            mapped = data.map(partial(apply, function), num_cpus=MAP_CPUS).take_all()
+            products = [pickle.loads(row["product"]) for row in sorted(mapped, key=lambda row: row["index"])]
         if self.world_size > 1:
             shared: list[Any] = [products]
             dist.broadcast_object_list(shared)
@@ -53,8 +54,8 @@ class RayContext:
             return
         rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
         data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
-        read = data.map_batches(_read, batch_size=1, num_cpus=DATA_CPUS)
-        for batch in read.iter_batches(batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True):
+        shuffled = data.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
+        for batch in shuffled.iter_batches(batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True):
             yield batch["ids"]
 
     def wait_for_all(self) -> None:
@@ -62,11 +63,3 @@ class RayContext:
         if self.world_size > 1:
             dist.barrier()
 
-
-def _apply(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
-    # These pickles never leave the cluster: they carry our own objects between our own processes.
-    return {"index": row["index"], "product": pickle.dumps(function(pickle.loads(row["item"])))}  # noqa: S301
-
-
-def _read(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {"ids": np.concatenate([read_chunk(pickle.loads(chunk)) for chunk in batch["chunk"]])}  # noqa: S301

@@ -123,42 +123,39 @@ def _tune(config: RunConfig, plan: Plan, done: list[str], run: Path, board: Boar
     quiet()
     from ray import tune
 
-    from .cluster import connect, disconnect, find_slot
+    from .cluster import connected, find_slot
     from .scheduler import make_scheduler
     from .searcher import METRIC, StepSearcher
 
-    resources = connect(config.execution)
-    slot, parallel = find_slot(config.execution, resources, plan)
-    board.placed(slot, parallel)
-    searcher = StepSearcher(plan, done, outcome)
-    steps = {step.key: step for step in plan}
-    trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot)
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, slot.trial_resources),
-        tune_config=tune.TuneConfig(
-            metric=METRIC,
-            mode="max",
-            search_alg=searcher,
-            scheduler=make_scheduler(plan, config.pruning),
-            num_samples=-1,
-            max_concurrent_trials=parallel,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-            reuse_actors=not config.pruning.enabled,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(run),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=1),
-            callbacks=[board.tune_callback()],
-        ),
-    )
-    try:
+    with connected(config.execution) as resources:
+        slot, parallel = find_slot(config.execution, resources, plan)
+        board.placed(slot, parallel)
+        searcher = StepSearcher(plan, done, outcome)
+        steps = {step.key: step for step in plan}
+        trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot)
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, slot.trial_resources),
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="max",
+                search_alg=searcher,
+                scheduler=make_scheduler(plan, config.pruning),
+                num_samples=-1,
+                max_concurrent_trials=parallel,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+                reuse_actors=not config.pruning.enabled,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(run),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=1),
+                callbacks=[board.tune_callback()],
+            ),
+        )
         with _silent_stdout():
             tuner.fit()
-    finally:
-        disconnect()
     return searcher.unfinished > 0
 
 

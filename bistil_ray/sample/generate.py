@@ -16,12 +16,15 @@ import pyarrow.parquet as pq
 from bistil_ray.sample import lexicon_en, lexicon_ha, lexicon_sw, lexicon_yo
 from bistil_ray.sample.lexicon import Lexicon
 from bistil_ray.sample.names import is_evaluation_name
-from bistil_ray.sample.sentences import SentenceMaker, Tagged, detokenise, name_pool
+from bistil_ray.sample.scene import name_pool
+from bistil_ray.sample.sentences import SentenceMaker, Tagged, detokenise
 
 SEED = 2024
-VERSION = b"1"
+VERSION = b"2"
 """Part of every file; raise it when a change here changes the data, so that older files are written anew."""
 DOCUMENTS = 6000
+SOURCE = "en"
+TRANSLATED_SHARE = 0.3
 SPLITS: Mapping[str, int] = {"train": 2000, "validation": 300, "test": 400}
 LEXICONS: Mapping[str, Lexicon] = {
     "en": lexicon_en.LEXICON,
@@ -69,11 +72,19 @@ def packaged_teachers() -> dict[str, Path]:
 
 
 def documents(language: str, seed: int = SEED) -> Iterator[str]:
-    """The language's corpus: documents of one to three sentences that use all names."""
+    """The language's corpus: documents of one to three sentences that use all names.
+
+    As in much real text of multilingual countries, some documents outside English say one thing twice, in the language
+    and in English.
+    """
     random = _generator(seed, "corpus", language)
-    maker = SentenceMaker(LEXICONS[language], name_pool(), random)
+    pool = name_pool()
+    maker, english = (SentenceMaker(LEXICONS[name], pool, random) for name in (language, SOURCE))
     for _ in range(DOCUMENTS):
-        sentences = [maker.sentence() for _ in range(random.randint(1, 3))]
+        if language != SOURCE and random.random() < TRANSLATED_SHARE:
+            sentences = random.sample(maker.with_translation(english), 2)
+        else:
+            sentences = [maker.sentence() for _ in range(random.randint(1, 3))]
         yield " ".join(detokenise([token for token, _ in sentence]) for sentence in sentences)
 
 

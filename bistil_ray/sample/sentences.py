@@ -1,57 +1,27 @@
-"""One sentence at a time: a template filled with words and names, as tokens with IOB2 tags."""
+"""A template filled from a scene: tokens with IOB2 tags, in one language or in two."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
 from random import Random
 
-from bistil_ray.sample import names
 from bistil_ray.sample.lexicon import Lexicon
+from bistil_ray.sample.scene import KIND_OF_SLOT, Company, Key, NamePool, Scene
 
-ENTITY_SLOTS = frozenset({"PER", "MAN", "WOMAN", "LOC", "CITY", "LAND", "ORG", "CLUB"})
+Tagged = list[tuple[str, str]]
+Parts = tuple[str, ...]
+
+NAME_KINDS = frozenset({"PER", "LOC", "ORG", "CLUB"})
+NUMBERS = frozenset({"NUM", "AGE", "DATE", "YEAR"})
+TITLE_SHARE = 0.2
 _TOKEN = re.compile(r"\{[A-Z]+\}|[^\s,.?!{}]+|[,.?!]")
 _CLOSING = frozenset(",.?!")
 
-Tagged = list[tuple[str, str]]
 
-
-@dataclass(frozen=True)
-class NamePool:
-    """The names a set of sentences may use."""
-
-    men: tuple[str, ...]
-    women: tuple[str, ...]
-    families: tuple[str, ...]
-    cities: tuple[str, ...]
-    lands: tuple[str, ...]
-    company_names: tuple[str, ...]
-    company_kinds: tuple[str, ...]
-    one_word_companies: tuple[str, ...]
-    club_kinds: tuple[str, ...]
-
-
-def name_pool(keep: Callable[[str], bool] = lambda name: True) -> NamePool:
-    """The shared names for which ``keep`` holds, list by list."""
-
-    def chosen(all_names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(name for name in all_names if keep(name))
-
-    return NamePool(
-        men=chosen(names.MEN),
-        women=chosen(names.WOMEN),
-        families=chosen(names.FAMILIES),
-        cities=chosen(names.CITIES),
-        lands=chosen(names.LANDS),
-        company_names=chosen(names.COMPANY_NAMES),
-        company_kinds=chosen(names.COMPANY_KINDS),
-        one_word_companies=chosen(names.ONE_WORD_COMPANIES),
-        club_kinds=chosen(names.CLUB_KINDS),
-    )
-
-
-def split_template(template: str) -> tuple[str, ...]:
+def split_template(template: str) -> Parts:
     """Slots, words and punctuation marks of a template, in order."""
     return tuple(_TOKEN.findall(template))
 
@@ -61,124 +31,113 @@ def detokenise(tokens: Sequence[str]) -> str:
     return "".join(token if i == 0 or token in _CLOSING else f" {token}" for i, token in enumerate(tokens))
 
 
+@cache
+def slot_keys(parts: Parts) -> tuple[Key | None, ...]:
+    """The key of every part that is a slot, ``None`` for the rest."""
+    seen: Counter[str] = Counter()
+    keys: list[Key | None] = []
+    for part in parts:
+        if not part.startswith("{"):
+            keys.append(None)
+            continue
+        kind = KIND_OF_SLOT.get(part[1:-1], part[1:-1])
+        keys.append((kind, seen[kind]))
+        seen[kind] += 1
+    return tuple(keys)
+
+
+def narrowing(*versions: Parts) -> dict[Key, str]:
+    """Which keys some version of a sentence narrows, to a man or a city for instance."""
+    return {
+        key: part[1:-1]
+        for parts in versions
+        for part, key in zip(parts, slot_keys(parts), strict=True)
+        if key is not None and part[1:-1] in KIND_OF_SLOT
+    }
+
+
 class SentenceMaker:
     """Fills the templates of one language from one pool of names, drawing everything from one generator."""
 
     def __init__(self, lexicon: Lexicon, pool: NamePool, random: Random) -> None:
-        """Split the templates once; ``random`` is drawn from in call order and belongs to this maker."""
+        """Split the templates once; ``random`` is drawn from in call order."""
         self._lexicon = lexicon
         self._pool = pool
         self._random = random
-        self._used: set[str] = set()
-        split = [split_template(template) for template in lexicon.templates]
-        self._naming = [parts for parts in split if any(part[1:-1] in ENTITY_SLOTS for part in parts)]
-        self._quiet = [parts for parts in split if not any(part[1:-1] in ENTITY_SLOTS for part in parts)]
+        self._templates = [split_template(template) for template in lexicon.templates]
+        self._naming = [parts for parts in self._templates if _names_something(parts)]
+        self._quiet = [parts for parts in self._templates if not _names_something(parts)]
         self._openers = [split_template(opener) for opener in lexicon.openers]
-        self._organisations = [split_template(name) for name in lexicon.organisations]
+        self._institutions = [split_template(name) for name in lexicon.organisations]
 
     def sentence(self, quiet_share: float = 0.2, opener_share: float = 0.25) -> Tagged:
         """One sentence as (token, tag) pairs; ``quiet_share`` of them come from templates without entities."""
         draw = self._random
-        self._used.clear()
         parts = draw.choice(self._quiet if draw.random() < quiet_share else self._naming)
-        tagged: Tagged = []
         if parts[-1] == "." and draw.random() < opener_share:
-            tagged = self._fill(draw.choice(self._openers))
             first = parts[0] if parts[0].startswith("{") else parts[0][0].lower() + parts[0][1:]
-            parts = (first, *parts[1:])
-        tagged += self._fill(parts)
-        word, tag = tagged[0]
-        tagged[0] = (word[0].upper() + word[1:], tag)
-        return tagged
+            parts = (*draw.choice(self._openers), first, *parts[1:])
+        return self._tell(parts, Scene(self._pool, draw, narrowing(parts)), TITLE_SHARE)
 
-    def _fill(self, parts: Sequence[str]) -> Tagged:
+    def with_translation(self, other: SentenceMaker) -> tuple[Tagged, Tagged]:
+        """The same sentence in this language and in the other one's; templates are parallel by their place."""
+        draw = self._random
+        while True:
+            number = draw.randrange(len(self._templates))
+            mine, theirs = self._templates[number], other._templates[number]
+            if set(slot_keys(mine)) == set(slot_keys(theirs)):
+                break
+        scene = Scene(self._pool, draw, narrowing(mine, theirs))
+        return self._tell(mine, scene, 0.0), other._tell(theirs, scene, 0.0)
+
+    def _tell(self, parts: Parts, scene: Scene, title_share: float) -> Tagged:
         tagged: Tagged = []
-        for part in parts:
-            if not part.startswith("{"):
+        for part, key in zip(parts, slot_keys(parts), strict=True):
+            if key is None:
                 tagged.append((part, "O"))
-            elif part[1:-1] in ENTITY_SLOTS:
-                tagged += self._entity(part[1:-1])
+            elif key[0] in NAME_KINDS:
+                tagged += self._name(key, scene, title_share)
+            elif key[0] in NUMBERS:
+                tagged.append((scene.number(key), "O"))
             else:
-                tagged += [(word, "O") for word in self._plain(part[1:-1]).split()]
-        return tagged
+                words = self._lexicon.words[key[0]]
+                tagged += [(word, "O") for word in words[scene.word(key, len(words))].split()]
+        word, tag = tagged[0]
+        return [(word[0].upper() + word[1:], tag), *tagged[1:]]
 
-    def _plain(self, slot: str) -> str:
-        draw = self._random
-        match slot:
-            case "NUM":
-                return str(draw.randint(2, 30) if draw.random() < 0.5 else 10 * draw.randint(4, 90))
-            case "AGE":
-                return str(draw.randint(40, 99))
-            case "DATE":
-                return str(draw.randint(1, 28))
-            case "YEAR":
-                return str(draw.randint(1970, 2024))
-            case _:
-                return self._unused(self._lexicon.words[slot])
-
-    def _entity(self, slot: str) -> Tagged:
-        match slot:
-            case "PER" | "MAN" | "WOMAN":
-                return self._person(slot)
+    def _name(self, key: Key, scene: Scene, title_share: float) -> Tagged:
+        match key[0]:
+            case "PER":
+                person = scene.person(key)
+                title: Tagged = []
+                if self._random.random() < title_share:
+                    titles = self._lexicon.titles
+                    title = [(self._random.choice(titles["any"] + titles["man" if person.man else "woman"]), "O")]
+                return title + _span([self._spelled(part) for part in person.parts], "PER")
+            case "LOC":
+                return _span(self._spelled(scene.place(key)).split(), "LOC")
             case "CLUB":
-                return _span(self._club(), "ORG")
-            case "ORG":
-                return _span(self._organisation(), "ORG")
+                city, rest = scene.club(key)
+                return _span([*self._spelled(city).split(), rest], "ORG")
             case _:
-                return _span(self._place(slot).split(), "LOC")
+                return _span(self._organisation(key, scene), "ORG")
 
-    def _person(self, slot: str) -> Tagged:
-        draw = self._random
-        man = slot == "MAN" or (slot == "PER" and draw.random() < 0.5)
-        given = self._spelled(draw.choice(self._pool.men if man else self._pool.women))
-        family = self._spelled(draw.choice(self._pool.families))
-        form = draw.random()
-        name = [given, family] if form < 0.7 else [family] if form < 0.85 else [given]
-        title: Tagged = []
-        if draw.random() < 0.2:
-            titles = self._lexicon.titles
-            title = [(draw.choice(titles["any"] + titles["man" if man else "woman"]), "O")]
-        return title + _span(name, "PER")
-
-    def _place(self, slot: str) -> str:
-        draw = self._random
-        city = slot == "CITY" or (slot == "LOC" and draw.random() < 0.65)
-        return self._spelled(self._unused(self._pool.cities if city else self._pool.lands))
-
-    def _organisation(self) -> list[str]:
-        draw = self._random
-        form = draw.random()
-        if form < 0.25:
-            return self._local_organisation()
-        if form < 0.45:
-            return [draw.choice(self._pool.one_word_companies)]
-        return [draw.choice(self._pool.company_names), draw.choice(self._pool.company_kinds)]
-
-    def _local_organisation(self) -> list[str]:
-        name: list[str] = []
-        for part in self._random.choice(self._organisations):
-            if part == "{FAMILY}":
-                name.append(self._spelled(self._random.choice(self._pool.families)))
-            elif part.startswith("{"):
-                name += self._place(part[1:-1]).split()
-            else:
-                name.append(part)
-        return name
-
-    def _club(self) -> list[str]:
-        return [*self._place("CITY").split(), self._random.choice(self._pool.club_kinds)]
-
-    def _unused(self, choices: Sequence[str]) -> str:
-        """A choice that the sentence does not hold yet: no road leads from a town to itself."""
-        choice = self._random.choice(choices)
-        while choice in self._used:
-            choice = self._random.choice(choices)
-        self._used.add(choice)
-        return choice
+    def _organisation(self, key: Key, scene: Scene) -> Sequence[str]:
+        organisation = scene.organisation(key, len(self._institutions))
+        if isinstance(organisation, Company):
+            return organisation.words
+        words: list[str] = []
+        for part in self._institutions[organisation.number]:
+            words += self._spelled(organisation.parts[part[1:-1]]).split() if part.startswith("{") else [part]
+        return words
 
     def _spelled(self, name: str) -> str:
         local = self._lexicon.spellings.get(name)
         return local if local is not None and self._random.random() < 0.5 else name
+
+
+def _names_something(parts: Parts) -> bool:
+    return any(key is not None and key[0] in NAME_KINDS for key in slot_keys(parts))
 
 
 def _span(words: Sequence[str], kind: str) -> Tagged:

@@ -28,6 +28,11 @@ class Job:
     runtime: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def trains(self) -> bool:
+        """Tell whether the step has a training phase, which several ranks can share."""
+        return bool(self.runtime)
+
 
 class Context(Protocol):
     """What a step may ask of the place it runs in."""
@@ -43,7 +48,7 @@ class Context(Protocol):
         """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T)."""
 
     def report(self, metrics: dict[str, Any]) -> None:
-        """Tell how far the step has come."""
+        """Tell how far the step has come; every rank reports equally often."""
 
     def wait_for_all(self) -> None:
         """Return when every rank has come here."""

@@ -52,6 +52,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     dense, sparse = _tune(job, context, objective, stream, before)
     head = [name for name in before if not name.startswith(student.base_model_prefix + ".")]
     model_folder = job.folder / "model"
+    result: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
     if context.rank == 0:
         meta = {
             "base_model": job.needs["student"].name,
@@ -74,9 +76,9 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             "seconds": distilled["seconds"] + dense.seconds + sparse.seconds,
         }
         record = make_record(job, student, model_folder, scores, more)
-        context.report({"step": sparse.step, "tokens": sparse.tokens, "score": scores["score"]})
-        return {"record": record, "by_type": scores["by_type"], "bits_per_character": distilled["bits_per_character"]}
-    return {}
+        result = {"record": record, "by_type": scores["by_type"], "bits_per_character": distilled["bits_per_character"]}
+    context.report({"step": sparse.step, "tokens": sparse.tokens, "score": scores.get("score")})
+    return result
 
 
 def _tune(

@@ -35,15 +35,15 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         context, teacher_tokenizer, shards, settings["column"], settings["threshold"], settings["keep_characters"]
     )
     np.save(job.folder / "kept.npy", kept)
-    tokenizer = job.folder / "tokenizer"
-    trim_tokenizer(load_tokenizer(teacher_tokenizer), kept).save_pretrained(tokenizer)
+    tokenizer = trim_tokenizer(load_tokenizer(teacher_tokenizer), kept)
+    tokenizer.save_pretrained(job.folder / "tokenizer")
 
     result: dict[str, Any] = {"vocab_size": len(kept), "languages": {}}
     for lang, parts in shards.items():
         pack = partial(
             pack_shard,
             column=settings["column"],
-            tokenizer_folder=str(tokenizer),
+            tokenizer_json=tokenizer.backend_tokenizer.to_str(),
             length=settings["length"],
             held_out_share=settings["held_out"],
             seed=settings["seed"],
@@ -84,8 +84,8 @@ def choose_vocabulary(
     keep_characters: bool,
 ) -> np.ndarray:
     """Count the tokens of each language's corpus and give the ids that stay, ascending."""
-    count = partial(count_shard, column=column, tokenizer_folder=tokenizer_folder)
-    counts = [np.sum(context.map(count, parts), axis=0) for parts in shards.values()]
     tokenizer = load_tokenizer(tokenizer_folder)
+    count = partial(count_shard, column=column, tokenizer_json=tokenizer.backend_tokenizer.to_str())
+    counts = [np.sum(context.map(count, parts), axis=0) for parts in shards.values()]
     kept = kept_ids(counts, threshold, always_kept_ids(tokenizer, keep_characters))
     return merge_closure(tokenizer, kept)

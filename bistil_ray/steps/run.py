@@ -45,6 +45,7 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
     """
     if is_done(job.folder):
         return read_result(job.folder)
+    context.wait_for_all()  # before one that is quick marks the end
     job.folder.mkdir(parents=True, exist_ok=True)
     silence_transformers()
     began = time.time()

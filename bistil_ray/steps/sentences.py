@@ -49,6 +49,5 @@ class SentenceStream:
                 order = epoch_batches(lengths, self._batch_size, self._seed, epoch)
             mine = order[place][context.rank :: context.world_size]
             size = max(1, math.ceil(len(mine) / self._micro_batches))
-            yield [
-                pad_batch(self._encoded, mine[first : first + size], self._pad) for first in range(0, len(mine), size)
-            ]
+            firsts = range(0, max(1, len(mine)), size)  # at least one micro-batch, even if this rank's share is empty
+            yield [pad_batch(self._encoded, mine[first : first + size], self._pad) for first in firsts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,10 +147,12 @@ def train_step(
     A step whose loss or gradient is not finite changes nothing.
     """
     counts = _global_counts(objective, batch)
-    terms: dict[str, float] = {}
+    terms = dict.fromkeys(counts, 0.0)
     for micro in batch:
+        if not len(micro["attention_mask"]):
+            continue  # this rank's share of a batch smaller than the world
         for name, value in forward_backward(objective, micro, counts, phase.precision).items():
-            terms[name] = terms.get(name, 0.0) + value
+            terms[name] += value
     _sum_gradients(named.values())
     if masks is not None:
         for name, mask in masks.items():
@@ -199,10 +201,14 @@ def _total(values: list[float]) -> list[float]:
     return [float(value) for value in summed]
 
 
-def _sum_gradients(parameters: Iterator[nn.Parameter] | Any) -> None:  # noqa: ANN401
+def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if not (dist.is_available() and dist.is_initialized()):
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is None:  # a rank without rows has none, and all must send the same
+            parameter.grad = torch.zeros_like(parameter)
+        gradients.append(parameter.grad)
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):

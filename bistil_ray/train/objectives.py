@@ -41,7 +41,7 @@ class Distillation:
         self.teacher.requires_grad_(False).eval()
 
     def counts(self, batch: Batch) -> dict[str, float]:
-        """Count positions, attended pairs (times heads later on) and labelled rows."""
+        """Count positions, attended pairs (times heads later on) and labelled rows, of the terms with a weight."""
         valid = batch["attention_mask"]
         lengths = valid.sum(1, dtype=torch.float64)
         counts = {
@@ -50,7 +50,7 @@ class Distillation:
         }
         if "labels" in batch:
             counts["logits"] = float((batch["labels"] != IGNORED).sum())
-        return counts
+        return {name: count for name, count in counts.items() if self.weights.get(name, 0) > 0}
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         """Hidden MSE, attention MSE and soft cross-entropy, weighted (BISTIL, both phases)."""

@@ -76,14 +76,14 @@ def _restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.opti
     states: dict[Tensor, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
-            _, key, parameter = name.split("/", 2)
-            states.setdefault(parameters[parameter], {})[key] = value
+            _, key, owner = name.split("/", 2)
+            states.setdefault(parameters[owner], {})[key] = value
         elif parameters[name.removeprefix("model/")].shape != value.shape:
             raise ValueError(f"{name} has another shape")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"model/{name}"])
-    for parameter, state in states.items():
-        optimizer.state[parameter] = {
-            key: value if key == "step" else value.to(parameter.device, parameter.dtype) for key, value in state.items()
+    for trained, state in states.items():
+        optimizer.state[trained] = {
+            key: value if key == "step" else value.to(trained.device, trained.dtype) for key, value in state.items()
         }

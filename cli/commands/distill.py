@@ -23,6 +23,7 @@ def distill(
 ) -> None:
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
     from bistil_ray.config_sources import load_config
+    from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_corpus, look_at_teacher
     from bistil_ray.plan import distil_step, pack_step
     from bistil_ray.steps.distil import student_folder
@@ -35,6 +36,8 @@ def distill(
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
     target = only_language(config)
+    if target == config.source:
+        raise ConfigError(f"--lang is the source language {target!r}: name another one, or another --source")
     facts = look_at_teacher(teacher, teacher, config.layers, {"packing.length": config.packing.length}, "--teacher")
     texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, target)}
     pack = pack_step(tuple(texts), config.text_column, config.vocabulary, config.packing, facts.tokenizer, texts)

@@ -57,14 +57,18 @@ def show_plan(data: dict[str, Any], console: Console) -> None:
         tokens[step["kind"]] += step["tokens"]
         flops[step["kind"]] += step["flops"]
     rows = [
-        (kind, str(count), str(data["done_by_kind"].get(kind, 0)), f"{tokens[kind]:,}", f"{flops[kind]:.2g}")
+        _row(kind, count, data["done_by_kind"].get(kind, 0), tokens[kind], flops[kind])
         for kind, count in data["by_kind"].items()
     ]
-    total = ("all", str(len(data["steps"])), str(len(data["done"])), f"{data['tokens']:,}", f"{data['flops']:.2g}")
+    total = _row("all", len(data["steps"]), len(data["done"]), data["tokens"], data["flops"])
     columns = ("step", "planned", "done", "tokens", "FLOPs")
     print_table(columns, [*rows, total], columns[1:], console)
     for line in _remarks(data):
         console.print(line, soft_wrap=True)
+
+
+def _row(name: str, planned: int, done: int, tokens: int, flops: float) -> tuple[str, ...]:
+    return (name, str(planned), str(done), f"{tokens:,}" if tokens else "-", f"{flops:.2g}" if flops else "-")
 
 
 def _remarks(data: dict[str, Any]) -> list[str]:
@@ -82,11 +86,9 @@ def _remarks(data: dict[str, Any]) -> list[str]:
 
 
 def _cluster(execution: Execution) -> Resources:
-    from bistil_ray.distributed.cluster import connect, disconnect, local_resources
+    from bistil_ray.distributed.cluster import connected, local_resources
 
     if execution.address is None:
         return local_resources()
-    try:
-        return connect(execution)
-    finally:
-        disconnect()
+    with connected(execution) as resources:
+        return resources

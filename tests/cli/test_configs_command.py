@@ -43,6 +43,15 @@ def test_a_valid_file_is_printed_with_its_defaults_and_settings(bistil: Bistil, 
     assert resolved["source"] == "en"
 
 
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_shipped_configurations_are_valid_and_what_flags_must_add_is_said(bistil: Bistil, name: str) -> None:
+    code, out, err = bistil("configs", "validate", name)
+    assert code == 0
+    assert err.startswith("Valid; a sweep still has to be given --langs")
+    for key in ("langs", "teachers", "corpora", "task_data"):
+        assert (key in yaml.safe_load(out)) != (f"--{key.replace('_', '-')}" in err)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

@@ -37,10 +37,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture
-def tokenizer_folder(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> str:
-    """The WordPiece tokenizer, saved."""
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
-    return str(tmp_path / "tokenizer")
+def tokenizer_json(tokenizer: PreTrainedTokenizerFast) -> str:
+    """The WordPiece tokenizer as text."""
+    return tokenizer.backend_tokenizer.to_str()
 
 
 @pytest.fixture

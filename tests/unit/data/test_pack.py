@@ -25,10 +25,10 @@ ROWS = [
 ]
 
 
-def pack(path: str, tokenizer_folder: str, place: Path, length: int = 16, share: float = 0.2) -> list[PackedShard]:
+def pack(path: str, tokenizer_json: str, place: Path, length: int = 16, share: float = 0.2) -> list[PackedShard]:
     folders = {"blocks_folder": str(place / "blocks"), "held_out_folder": str(place / "held_out")}
     return [
-        pack_shard(shard, "text", tokenizer_folder, length, held_out_share=share, seed=3, **folders)
+        pack_shard(shard, "text", tokenizer_json, length, held_out_share=share, seed=3, **folders)
         for shard in list_shards([path], "text")
     ]
 
@@ -78,15 +78,15 @@ def test_ids_are_those_of_the_tokenizer_whole_and_with_markers(
     texts = [*toy_texts["en"], *toy_texts["sw"], "", "unseen ☃ characters", " ".join(toy_texts["sw"]) * 20]
     expected = tokenizer(texts)["input_ids"]
     tokenizer(texts, truncation=True, padding="max_length", max_length=5)
-    assert [ids.tolist() for ids in tokenise_texts(tokenizer, texts)] == expected
-    assert [ids.tolist() for ids in tokenise_texts(tokenizer, texts, markers=False)] == [ids[1:-1] for ids in expected]
-    assert all(ids.dtype == np.int32 for ids in tokenise_texts(tokenizer, texts))
+    assert [ids.tolist() for ids in tokenise_texts(tokenizer.backend_tokenizer, texts)] == expected
+    assert [ids.tolist() for ids in tokenise_texts(tokenizer.backend_tokenizer, texts, markers=False)] == [ids[1:-1] for ids in expected]
+    assert all(ids.dtype == np.int32 for ids in tokenise_texts(tokenizer.backend_tokenizer, texts))
 
 
 def test_every_id_is_packed_in_order(
-    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_json: str, tmp_path: Path
 ) -> None:
-    (packed,) = pack(write_texts("yo.parquet", ROWS), tokenizer_folder, tmp_path)
+    (packed,) = pack(write_texts("yo.parquet", ROWS), tokenizer_json, tmp_path)
     for part, held_out, written in (("blocks", False, packed.blocks), ("held_out", True, packed.held_out_blocks)):
         documents = [row for row in ROWS if is_held_out(row, 0.2, 3) == held_out]
         stream = [id for ids in tokenizer(documents)["input_ids"] for id in ids]
@@ -96,58 +96,58 @@ def test_every_id_is_packed_in_order(
 
 
 def test_held_out_text_is_measured_without_special_and_unknown_pieces(
-    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
 ) -> None:
     path = write_texts("ha.parquet", ["inawaƙa kọ☃ kọ", "wa", "[MASK]"])
-    (packed,) = pack(path, tokenizer_folder, tmp_path, length=2, share=1.0)
+    (packed,) = pack(path, tokenizer_json, tmp_path, length=2, share=1.0)
     assert (packed.held_out_characters, packed.held_out_pieces) == (14 + 2 + 6, 3 + 1 + 0)
     assert packed.blocks == 0 and stored(tmp_path / "blocks").size == 0
 
 
 def test_sharding_does_not_move_documents_between_the_sides(
-    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
 ) -> None:
-    whole = pack(write_texts("a.parquet", ROWS), tokenizer_folder, tmp_path / "whole")
-    parts = pack(write_texts("b.parquet", ROWS[::-1], rows_per_group=70), tokenizer_folder, tmp_path / "parts")
+    whole = pack(write_texts("a.parquet", ROWS), tokenizer_json, tmp_path / "whole")
+    parts = pack(write_texts("b.parquet", ROWS[::-1], rows_per_group=70), tokenizer_json, tmp_path / "parts")
     assert len(parts) == 5 and whole[0].held_out_characters > 0
     for fact in ("held_out_characters", "held_out_pieces"):
         assert sum(getattr(part, fact) for part in parts) == getattr(whole[0], fact)
 
 
 def test_doing_a_shard_again_gives_the_same_files(
-    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
 ) -> None:
     path = write_texts("sw.parquet", ROWS, rows_per_group=200)
-    pack(path, tokenizer_folder, tmp_path)
+    pack(path, tokenizer_json, tmp_path)
     files = sorted((tmp_path / "blocks").iterdir()) + sorted((tmp_path / "held_out").iterdir())
     assert [file.name for file in files] == ["sw-00000.parquet", "sw-00001.parquet"] * 2
     before = [file.read_bytes() for file in files]
-    pack(path, tokenizer_folder, tmp_path)
+    pack(path, tokenizer_json, tmp_path)
     assert sorted((tmp_path / "blocks").iterdir()) == files[:2]
     assert [file.read_bytes() for file in files] == before
 
 
 def test_a_damaged_shard_leaves_no_file(
-    write_texts: WriteTexts, damage_texts: Callable[[str], None], tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, damage_texts: Callable[[str], None], tokenizer_json: str, tmp_path: Path
 ) -> None:
     path = write_texts("sw.parquet", ROWS)
     damage_texts(path)
     with pytest.raises(DataError, match="cannot be read"):
-        pack(path, tokenizer_folder, tmp_path / "packed")
+        pack(path, tokenizer_json, tmp_path / "packed")
     assert not [place for place in (tmp_path / "packed").rglob("*") if place.is_file()]
 
 
-def test_bad_rows_reach_the_tally(write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path) -> None:
+def test_bad_rows_reach_the_tally(write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path) -> None:
     path = write_texts("sw.parquet", [*ROWS, None, b"\xff", "x" * 2_000_000, " "])
-    (packed,) = pack(path, tokenizer_folder, tmp_path)
+    (packed,) = pack(path, tokenizer_json, tmp_path)
     assert packed.tally == {"null": 1, "not valid text": 1, "too long": 1, "empty": 1}
 
 
 def test_blocks_lie_in_row_groups_that_can_be_read_one_by_one(
-    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bistil_ray.data.pack.GROUP_BLOCKS", 10)
-    pack(write_texts("sw.parquet", ROWS), tokenizer_folder, tmp_path)
+    pack(write_texts("sw.parquet", ROWS), tokenizer_json, tmp_path)
     (file,) = map(str, (tmp_path / "blocks").iterdir())
     blocks = stored(tmp_path / "blocks")
     chunks = chunks_from([file], seed=0, start=0, blocks=len(blocks))
@@ -157,17 +157,17 @@ def test_blocks_lie_in_row_groups_that_can_be_read_one_by_one(
 
 
 def test_counts_are_those_of_the_text_without_markers(
-    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_folder: str
+    write_texts: WriteTexts, tokenizer: PreTrainedTokenizerFast, tokenizer_json: str
 ) -> None:
     path = write_texts("sw.parquet", [*ROWS, None, b"\xff"], rows_per_group=100)
-    counts = sum(count_shard(shard, "text", tokenizer_folder) for shard in list_shards([path], "text"))
+    counts = sum(count_shard(shard, "text", tokenizer_json) for shard in list_shards([path], "text"))
     ids = Counter(id for row in ROWS for id in tokenizer(row, add_special_tokens=False)["input_ids"])
     assert counts.dtype == np.int64 and counts.tolist() == [ids[id] for id in range(len(tokenizer))]
 
 
 def test_a_shard_of_bad_rows_alone_gives_nothing(
-    write_texts: WriteTexts, tokenizer_folder: str, tmp_path: Path
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
 ) -> None:
     path = write_texts("sw.parquet", [None, "", b"\xff"])
-    assert pack(path, tokenizer_folder, tmp_path)[0].blocks == 0
-    assert count_shard(list_shards([path], "text")[0], "text", tokenizer_folder).sum() == 0
+    assert pack(path, tokenizer_json, tmp_path)[0].blocks == 0
+    assert count_shard(list_shards([path], "text")[0], "text", tokenizer_json).sum() == 0

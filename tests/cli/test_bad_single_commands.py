@@ -1,0 +1,66 @@
+"""Commands for single steps refuse what a sweep refuses, in the words of their own flags, and leave ``--out`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Refused = Callable[..., str]
+
+DISTILL = ("distill", "--teacher", "{teacher}", "--corpora", "{corpora}", "--out", "{out}")
+SHORT = ("--set", "teach.max_length=32", "--set", "finetune.max_length=32")
+FINETUNE = (
+    "finetune",
+    "--teacher",
+    "{teacher}",
+    "--student",
+    "{teacher}",
+    "--task-data",
+    "{task_data}",
+    "--out",
+    "{out}",
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((*DISTILL, "--lang", "swahli"), "unknown language 'swahli'"),
+        ((*DISTILL, "--lang", "sw,yo"), "--lang names 2 languages"),
+        ((*DISTILL, "--lang", "en"), "--lang is the source language 'en'"),
+        ((*DISTILL, "--lang", "sw", "--recipe", "magic"), "--recipe is 'magic'"),
+        ((*DISTILL, "--lang", "sw", "--layers", "3"), "a student of 3 layers cannot be cut"),
+        ((*DISTILL, "--lang", "sw", "--layers", "0"), "--layers"),
+        ((*DISTILL, "--lang", "sw"), "packing.length is 256, but"),
+        ((*DISTILL, "--lang", "ha", "--set", "packing.length=32"), "no corpus for language 'ha'"),
+        ((*FINETUNE, "--lang", "sw", "--density", "1.5"), "--density is 1.5"),
+        ((*FINETUNE, "--lang", "sw"), "teach.max_length is 256, but"),
+        ((*FINETUNE, *SHORT, "--lang", "ha"), "no test data for 'ha'"),
+        ((*FINETUNE, "--task", "pos"), "--task is 'pos'"),
+        (("trim", *DISTILL[1:], "--langs", "swahli"), "unknown language 'swahli'"),
+        (("trim", *DISTILL[1:], "--langs", "sw,ha"), "no corpus for language 'ha'"),
+        (("pretrain", "--tokenizer", "no/such/folder", *DISTILL[3:], "--langs", "sw"), "--tokenizer 'no/such/folder'"),
+        (("pretrain", "--tokenizer", "{teacher}", *DISTILL[3:], "--langs", "sw", "--hidden", "100", "--heads", "3"),
+         "--hidden 100 is not divisible by --heads 3"),
+        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "ha"), "no test data for 'ha'"),
+        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw"), "is not fine-tuned for tagging"),
+        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw", "--task", "pos"), "--task 'pos'"),
+    ],
+)  # fmt: skip
+def test_single_commands(
+    refused: Refused, toy_settings: dict[str, Any], tmp_path: Path, words: tuple[str, ...], says: str
+) -> None:
+    places = {**toy_settings, "teacher": toy_settings["teachers"][0], "out": str(tmp_path / "out")}
+    assert says in refused(command=tuple(word.format(**places) for word in words))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_exists_is_not_touched(refused: Refused, toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    places = {**toy_settings, "teacher": toy_settings["teachers"][0], "out": str(tmp_path / "out")}
+    words = tuple(word.format(**places) for word in (*DISTILL, "--lang", "sw", "--set", "packing.length=32"))
+    assert "exists already: choose a new folder" in refused(command=words)

@@ -1,0 +1,123 @@
+"""The searcher walks the plan: needs before what needs them, nothing twice, and a loss costs only what depends on it."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.plan import Plan, Step
+from ray.tune.search import Searcher
+
+
+def step(kind: str, name: str, **needs: Step) -> Step:
+    return Step(kind, {}, {}, {role: need.key for role, need in needs.items()}, name, {"lang": name})
+
+
+SW_PACK, HA_PACK = step("pack", "sw"), step("pack", "ha")
+SW, HA = step("distil", "sw", pack=SW_PACK), step("distil", "ha", pack=HA_PACK)
+SW_TUNED, HA_TUNED = step("finetune", "sw", student=SW), step("finetune", "ha", student=HA)
+PLAN = Plan((SW_PACK, HA_PACK, SW, HA, SW_TUNED, HA_TUNED))
+
+
+class Told(list[tuple[str, str, str]]):
+    """What a searcher told about steps: key, state, reason."""
+
+    def __call__(self, step: Step, state: str, reason: str) -> None:
+        self.append((step.key, state, reason))
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def finish(searcher: StepSearcher, trial: str, **result: Any) -> None:
+    searcher.on_trial_complete(trial, {"state": "done", **result})
+
+
+def test_steps_come_in_the_order_of_the_plan_when_their_needs_are_done(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [], told)
+    assert searcher.suggest("1") == {"step": SW_PACK.key}
+    assert searcher.suggest("2") == {"step": HA_PACK.key}
+    assert searcher.suggest("3") is None, "both students wait for their packs"
+    finish(searcher, "2")
+    assert searcher.suggest("3") == {"step": HA.key}
+    assert searcher.suggest("4") is None
+    finish(searcher, "1")
+    assert searcher.suggest("4") == {"step": SW.key}
+    for trial in "34":
+        finish(searcher, trial)
+    assert [searcher.suggest(trial) for trial in "56"] == [{"step": SW_TUNED.key}, {"step": HA_TUNED.key}]
+    assert searcher.suggest("7") == Searcher.FINISHED
+    assert searcher.unfinished == 2
+    for trial in "56":
+        finish(searcher, trial)
+    assert searcher.unfinished == 0
+    assert [key for key, state, _ in told if state == "running"] == [
+        SW_PACK.key, HA_PACK.key, HA.key, SW.key, SW_TUNED.key, HA_TUNED.key,
+    ]  # fmt: skip
+    assert sum(state == "done" for _, state, _ in told) == len(PLAN)
+
+
+def test_finished_steps_are_never_handed_out(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [SW_PACK.key, SW.key, HA_PACK.key, HA.key, HA_TUNED.key], told)
+    assert searcher.suggest("1") == {"step": SW_TUNED.key}
+    assert searcher.suggest("2") == Searcher.FINISHED
+
+
+def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [HA_PACK.key], told)
+    searcher.suggest("1")
+    searcher.on_trial_complete("1", {"state": "failed", "error": "no room on the disk"})
+    assert told[-3:] == [
+        (SW_PACK.key, "failed", "no room on the disk"),
+        (SW.key, "skipped", f"needs {SW_PACK.title}, which failed"),
+        (SW_TUNED.key, "skipped", f"needs {SW.title}, which was skipped"),
+    ]
+    assert searcher.suggest("2") == {"step": HA.key}
+    finish(searcher, "2")
+    assert searcher.suggest("3") == {"step": HA_TUNED.key}
+    finish(searcher, "3")
+    assert searcher.suggest("4") == Searcher.FINISHED
+    assert searcher.unfinished == 0
+
+
+def test_a_lost_process_counts_as_failed(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [], told)
+    searcher.suggest("1")
+    searcher.on_trial_complete("1", None, error=True)
+    assert (SW_PACK.key, "failed", "its process was lost") in told
+    searcher.suggest("2")
+    searcher.on_trial_complete("2", {"state": "running", "tokens": 5}, error=True)
+    assert (HA_PACK.key, "failed", "its process was lost") in told
+
+
+def test_a_step_that_was_stopped_early_is_pruned(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [SW_PACK.key], told)
+    searcher.suggest("1")
+    searcher.suggest("2")
+    searcher.on_trial_complete("2", {"state": "running", "tokens": 5})
+    assert told[-2:] == [
+        (SW.key, "pruned", "stopped early"),
+        (SW_TUNED.key, "skipped", f"needs {SW.title}, which was pruned"),
+    ]
+
+
+def test_a_step_needed_twice_by_a_skipped_one_is_told_once(told: Told) -> None:
+    both = step("finetune", "both", student=SW, pack=SW_PACK)
+    searcher = StepSearcher(Plan((SW_PACK, SW, both)), [], told)
+    searcher.suggest("1")
+    searcher.on_trial_complete("1", {"state": "failed", "error": "oh"})
+    assert [key for key, state, _ in told if state == "skipped"] in ([SW.key, both.key], [both.key, SW.key])
+
+
+def test_strangers_are_nobodys_business(told: Told) -> None:
+    StepSearcher(PLAN, [], told).on_trial_complete("never seen", {"state": "done"})
+    assert told == []
+
+
+def test_it_can_be_stored_while_the_terminal_it_tells_cannot() -> None:
+    searcher = StepSearcher(PLAN, [SW_PACK.key], lambda step, state, reason: None)
+    assert pickle.loads(pickle.dumps(searcher)).unfinished == len(PLAN) - 1

@@ -1,0 +1,92 @@
+"""How much room a step gets and how many steps run side by side follows from what the cluster has."""
+
+from __future__ import annotations
+
+import pytest
+from bistil_ray.config import Execution
+from bistil_ray.distributed.cluster import Resources, find_slot
+from bistil_ray.errors import ConfigError
+from bistil_ray.plan import Plan
+
+GB = 1e9
+PLAN = Plan((), largest_model=1_000_000)
+LARGE = Plan((), largest_model=280_000_000)
+
+
+def cpus(count: int, memory: float = 1000 * GB, nodes: int = 1) -> Resources:
+    return Resources(count, 0, nodes, memory)
+
+
+def gpus(count: int, cores: int = 64) -> Resources:
+    return Resources(cores, count, 1, 1000 * GB)
+
+
+def test_on_one_machine_without_gpus_steps_train_in_their_trials() -> None:
+    slot, parallel = find_slot(Execution(), cpus(2), PLAN)
+    assert (slot.launcher, slot.workers, slot.cpus, slot.gpus, parallel) == ("process", 1, 1, 0, 2)
+
+
+def test_a_step_gets_a_quarter_of_a_large_machine() -> None:
+    slot, parallel = find_slot(Execution(), cpus(64), PLAN)
+    assert (slot.cpus, parallel) == (16, 4)
+
+
+def test_trials_leave_room_for_the_tasks_that_read_data() -> None:
+    slot, parallel = find_slot(Execution(), cpus(2), PLAN)
+    assert slot.trial_resources["cpu"] * parallel <= 2 - 0.2
+
+
+@pytest.mark.parametrize("resources", [gpus(4), cpus(4, nodes=2)])
+def test_gpus_and_clusters_go_through_ray_train(resources: Resources) -> None:
+    slot, _ = find_slot(Execution(), resources, PLAN)
+    assert slot.launcher == "train"
+    assert 0 < slot.trial_resources["cpu"] <= 0.01, "a trial must not hold what its workers need"
+
+
+def test_each_step_gets_a_gpu_of_its_own() -> None:
+    slot, parallel = find_slot(Execution(), gpus(4), PLAN)
+    assert (slot.gpus, slot.cpus, parallel) == (1, 16, 4)
+
+
+def test_fractions_of_a_gpu_let_steps_share_one() -> None:
+    slot, parallel = find_slot(Execution(gpus_per_worker=0.25), gpus(2), PLAN)
+    assert (slot.gpus, slot.cpus, parallel) == (0.25, 8, 8)
+
+
+def test_several_workers_take_several_gpus() -> None:
+    slot, parallel = find_slot(Execution(workers=2), gpus(8), PLAN)
+    assert (slot.workers, slot.gpus, parallel) == (2, 1, 4)
+
+
+def test_several_workers_on_cpus_share_the_cores() -> None:
+    slot, parallel = find_slot(Execution(workers=2), cpus(16), PLAN)
+    assert (slot.launcher, slot.workers, slot.cpus, parallel) == ("train", 2, 2, 4)
+
+
+def test_few_cores_beside_many_gpus_limit_what_runs() -> None:
+    slot, parallel = find_slot(Execution(gpus_per_worker=0.1), gpus(4, cores=8), PLAN)
+    assert (slot.cpus, parallel) == (1, 8)
+
+
+def test_memory_limits_how_many_run() -> None:
+    assert find_slot(Execution(), cpus(64, memory=20 * GB), LARGE)[1] == 2
+    assert find_slot(Execution(), cpus(64, memory=1 * GB), LARGE)[1] == 1, "one is always tried"
+
+
+def test_the_user_can_ask_for_fewer() -> None:
+    assert find_slot(Execution(max_parallel=1), cpus(64), PLAN)[1] == 1
+    assert find_slot(Execution(max_parallel=9), cpus(64), PLAN)[1] == 4
+
+
+@pytest.mark.parametrize(
+    ("execution", "resources", "message"),
+    [
+        (Execution(workers=4), gpus(2), "needs 4 GPUs, but the cluster has 2"),
+        (Execution(gpus_per_worker=1), cpus(8), "needs 1 GPUs, but the cluster has 0"),
+        (Execution(workers=8), cpus(4), "needs 8 CPUs, but the cluster has 4"),
+        (Execution(workers=2, launcher="process"), cpus(8), "--workers 2 needs Ray Train"),
+    ],
+)
+def test_what_cannot_fit_is_refused(execution: Execution, resources: Resources, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        find_slot(execution, resources, PLAN)

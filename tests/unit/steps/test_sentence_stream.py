@@ -1,0 +1,107 @@
+"""The task phases' batches: every sentence once an epoch, step s is one batch whoever asks, ranks share its sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from bistil_ray.data.masking import IGNORED
+from bistil_ray.data.tasks import TaggedSentences
+from bistil_ray.models.families import load_tokenizer
+from bistil_ray.steps.context import Context, LocalContext
+from bistil_ray.steps.sentences import SentenceStream
+from bistil_ray.train.loop import Batch
+
+ROWS = 21
+
+
+@pytest.fixture(scope="module")
+def make_stream(bert_folder: Path) -> Callable[..., SentenceStream]:
+    """A function making a stream over 21 sentences of different lengths, no two of them alike."""
+    tokenizer = load_tokenizer(str(bert_folder))
+    words = tuple(("the", "river", *("rises",) * (row % 7), *("Amina",) * (row // 7)) for row in range(ROWS))
+    tags = tuple(tuple("B-PER" if word == "Amina" else "O" for word in sentence) for sentence in words)
+
+    def make(batch_size: int = 4, micro_batches: int = 1, seed: int = 0) -> SentenceStream:
+        sentences = TaggedSentences(words, tags, "made up", {})
+        return SentenceStream(sentences, tokenizer, ("B-PER", "O"), 64, batch_size, micro_batches, seed)
+
+    return make
+
+
+def taken(stream: SentenceStream, start: int, stop: int, context: Context | None = None) -> list[list[Batch]]:
+    return list(stream.batches(context or LocalContext(), start, stop))
+
+
+def rows(batch: list[Batch]) -> Counter[tuple[int, ...]]:
+    """The sentences of a batch, without padding."""
+    return Counter(
+        tuple(ids[mask.bool()].tolist())
+        for part in batch
+        for ids, mask in zip(part["input_ids"], part["attention_mask"], strict=True)
+    )
+
+
+def test_an_epoch_holds_every_sentence_once(make_stream: Callable[..., SentenceStream]) -> None:
+    stream = make_stream()
+    assert stream.steps(1) == 6
+    for epoch in range(2):
+        seen = sum((rows(batch) for batch in taken(stream, 6 * epoch, 6 * epoch + 6)), Counter())
+        assert len(seen) == ROWS == sum(seen.values())
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(0.01, 1), (0.5, 3), (1, 6), (2.5, 15)])
+def test_epochs_are_counted_in_steps(make_stream: Callable[..., SentenceStream], epochs: float, steps: int) -> None:
+    assert make_stream().steps(epochs) == steps
+
+
+@pytest.mark.parametrize("start", [1, 5, 6, 7, 13])
+def test_a_step_is_the_same_batch_wherever_the_stream_is_entered(
+    make_stream: Callable[..., SentenceStream], start: int
+) -> None:
+    whole, late = taken(make_stream(), 0, 15)[start:], taken(make_stream(), start, 15)
+    assert len(whole) == len(late)
+    for one, other in zip(whole, late, strict=True):
+        assert all(torch.equal(a[name], b[name]) for a, b in zip(one, other, strict=True) for name in a)
+
+
+def test_epochs_and_seeds_have_orders_of_their_own(make_stream: Callable[..., SentenceStream]) -> None:
+    first, second = (
+        [rows(batch) for batch in taken(make_stream(), 6 * epoch, 6 * epoch + 6)] for epoch in range(2)
+    )
+    assert first != second
+    assert first != [rows(batch) for batch in taken(make_stream(seed=1), 0, 6)]
+
+
+@pytest.mark.parametrize("world", [2, 3, 8])
+def test_the_sentences_of_all_ranks_are_the_batch(
+    make_stream: Callable[..., SentenceStream], make_rank: Callable[[int, int], Context], world: int
+) -> None:
+    whole = taken(make_stream(), 0, 6)
+    ranks = [taken(make_stream(), 0, 6, make_rank(rank, world)) for rank in range(world)]
+    for step, batch in enumerate(whole):
+        assert sum((rows(rank[step]) for rank in ranks), Counter()) == rows(batch)
+
+
+def test_a_rank_whose_share_is_empty_gets_a_batch_without_rows(
+    make_stream: Callable[..., SentenceStream], make_rank: Callable[[int, int], Context]
+) -> None:
+    batches = taken(make_stream(micro_batches=2), 0, 6, make_rank(7, 8))
+    assert [[len(part["input_ids"]) for part in batch] for batch in batches] == [[0]] * 6
+
+
+def test_micro_batches_cut_a_batch_and_change_no_sentence(make_stream: Callable[..., SentenceStream]) -> None:
+    for parted, one in zip(taken(make_stream(micro_batches=3), 0, 6), taken(make_stream(), 0, 6), strict=True):
+        assert rows(parted) == rows(one)
+        assert len(parted) <= 3
+
+
+def test_labels_sit_on_first_pieces_and_padding_has_none(make_stream: Callable[..., SentenceStream]) -> None:
+    for batch in taken(make_stream(), 0, 6):
+        for part in batch:
+            assert set(part["labels"].unique().tolist()) <= {IGNORED, 0, 1}
+            assert (part["labels"][part["attention_mask"] == 0] == IGNORED).all()
+            assert (part["labels"][:, 0] == IGNORED).all()

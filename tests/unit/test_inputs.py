@@ -1,0 +1,151 @@
+"""Inputs are looked at before anything is spent, and known by their content."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bistil_ray.config import RunConfig
+from bistil_ray.config_sources import load_config
+from bistil_ray.errors import BistilError, ConfigError, ModelError
+from bistil_ray.facts import Facts
+from bistil_ray.inputs import display_names, gather_facts, look_at_student, look_at_tokenizer
+from bistil_ray.plan import make_plan
+
+
+@pytest.fixture
+def tagger(bert_folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint for tagging with the labels of the data."""
+    return save_tagger(bert_folder, tmp_path / "tagger", ["B-LOC", "B-PER", "O"])
+
+
+def save_tagger(bert_folder: Path, folder: Path, labels: list[str]) -> Path:
+    from transformers import AutoTokenizer
+
+    from bistil_ray.models.taggers import new_tagger
+
+    new_tagger(bert_folder, labels, seed=0).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(bert_folder).save_pretrained(folder)
+    return folder
+
+
+def config(settings: dict[str, Any], **changes: Any) -> RunConfig:
+    return load_config(defaults={**settings, **changes})
+
+
+def step_keys(settings: dict[str, Any]) -> list[str]:
+    run = config(settings)
+    return [step.key for step in make_plan(run, gather_facts(run))]
+
+
+def test_the_facts_of_a_run_are_gathered(toy_settings: dict[str, Any], bert_folder: Path) -> None:
+    facts: Facts = gather_facts(config(toy_settings))
+    (teacher,) = facts.teachers
+    assert (teacher.name, teacher.layers, teacher.hidden, teacher.intermediate) == (bert_folder.name, 4, 32, 64)
+    assert teacher.model.uri == str(bert_folder)
+    assert set(facts.corpora) == {"en", "sw"}
+    assert facts.corpora["en"].fingerprint != facts.corpora["sw"].fingerprint
+    assert (facts.task.labels, facts.task.train_rows) == (("B-LOC", "B-PER", "O"), 4)
+    assert {lang: set(splits) for lang, splits in facts.task.files.items()} == {
+        "en": {"train", "validation", "test"},
+        "sw": {"test"},
+    }
+
+
+def test_the_same_inputs_elsewhere_make_the_same_plan(
+    toy_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
+) -> None:
+    before = step_keys(toy_settings)
+    shutil.copytree(bert_folder, tmp_path / "copied" / "teacher")
+    for name in ("corpora", "ner"):
+        shutil.move(tmp_path / name, tmp_path / "copied" / name)
+    away = {
+        "teachers": [str(tmp_path / "copied/teacher")],
+        "corpora": str(tmp_path / "copied/corpora"),
+        "task_data": str(tmp_path / "copied/ner"),
+    }
+    assert step_keys({**toy_settings, **away}) == before
+
+
+def test_a_teacher_saved_anew_with_other_weights_makes_another_plan(
+    toy_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bert_folder, tmp_path / "teacher")
+    weights = tmp_path / "teacher/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    before, after = step_keys(toy_settings), step_keys({**toy_settings, "teachers": [str(tmp_path / "teacher")]})
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, False, False, False]
+    assert before[0].startswith("pack-")
+
+
+def test_the_source_language_is_no_target(toy_settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="--langs holds the source language 'en'"):
+        gather_facts(config(toy_settings, langs=["sw", "en"]))
+
+
+def test_settings_longer_than_a_teachers_positions_are_refused(toy_settings: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"teach.max_length is 256, but .* at most 128 tokens: --set teach.max_length=128"
+    ):
+        gather_facts(config(toy_settings, teach={"max_length": 256}))
+    gather_facts(config(toy_settings, packing={"length": 128}))
+
+
+def test_positions_behind_the_pad_id_are_not_counted(toy_settings: dict[str, Any], xlmr_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="--set packing.length=128"):
+        gather_facts(config(toy_settings, teachers=[str(xlmr_folder)], packing={"length": 129}))
+
+
+def test_a_given_task_teacher_is_known_by_its_place_or_name(
+    toy_settings: dict[str, Any], bert_folder: Path, tagger: Path
+) -> None:
+    for given in (str(tagger), {str(bert_folder): str(tagger)}, {bert_folder.name: str(tagger)}):
+        facts = gather_facts(config(toy_settings, task_teacher=given))
+        assert facts.task.given[bert_folder.name].uri == str(tagger)
+
+
+def test_a_task_teacher_of_other_labels_is_refused(
+    toy_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
+) -> None:
+    other = save_tagger(bert_folder, tmp_path / "other", ["B-DATE", "O"])
+    with pytest.raises(ModelError, match="has the labels B-DATE, O, but the training data has B-LOC, B-PER, O"):
+        gather_facts(config(toy_settings, task_teacher=str(other)))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [({"nobody": "x"}, "task_teacher names 'nobody'"), ("no/such/folder", "task_teacher 'no/such/folder'")],
+)
+def test_a_task_teacher_that_is_nowhere_is_refused(given: Any, says: str, toy_settings: dict[str, Any]) -> None:
+    with pytest.raises(BistilError, match=says):
+        gather_facts(config(toy_settings, task_teacher=given))
+
+
+def test_one_task_teacher_is_not_enough_for_two_teachers(
+    toy_settings: dict[str, Any], bert_folder: Path, xlmr_folder: Path, tagger: Path
+) -> None:
+    teachers = [str(bert_folder), str(xlmr_folder)]
+    with pytest.raises(ConfigError, match="there are several teachers"):
+        gather_facts(config(toy_settings, teachers=teachers, task_teacher=str(tagger)))
+    facts = gather_facts(config(toy_settings, teachers=teachers, task_teacher={bert_folder.name: str(tagger)}))
+    assert set(facts.task.given) == {bert_folder.name}
+
+
+def test_teachers_are_called_by_their_last_name_unless_two_share_it() -> None:
+    assert display_names(["a/big/", "b/small"]) == {"a/big/": "big", "b/small": "small"}
+    assert display_names(["a/big", "b/big"]) == {"a/big": "a/big", "b/big": "b/big"}
+
+
+def test_a_student_and_a_tokenizer_are_known_by_their_content(bert_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(bert_folder, tmp_path / "copy")
+    student, layers = look_at_student(str(bert_folder))
+    assert (look_at_student(str(copy))[0].fingerprint, layers) == (student.fingerprint, 4)
+    tokenizer = look_at_tokenizer(str(bert_folder))
+    assert look_at_tokenizer(str(copy)).fingerprint == tokenizer.fingerprint
+    (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text().replace("the", "thx"))
+    assert look_at_tokenizer(str(copy)).fingerprint != tokenizer.fingerprint

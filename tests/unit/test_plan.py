@@ -1,0 +1,234 @@
+"""Equal work has one name: what a plan shares, in which order it stands, and what changes a step's fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bistil_ray import plan as planning
+from bistil_ray.config import RunConfig
+from bistil_ray.config_sources import load_config
+from bistil_ray.facts import Facts, Input, TaskFacts, TeacherFacts
+from bistil_ray.plan import Plan, Step, make_plan
+
+LANGS = ("sw", "yo", "ha")
+DENSITIES = (0.02, 0.08, 0.32)
+
+
+def teacher(name: str, tokenizer: str = "wordpiece", layers: int = 12) -> TeacherFacts:
+    return TeacherFacts(
+        name, Input(f"models/{name}", f"weights of {name}"), Input(f"models/{name}", tokenizer), layers, 64, 256, 1000
+    )
+
+
+def facts(langs: tuple[str, ...] = LANGS, *teachers: TeacherFacts) -> Facts:
+    everyone = ("en", *langs)
+    corpora = {lang: Input("corpora", f"texts in {lang}") for lang in everyone}
+    files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in everyone}
+    files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
+    return Facts(teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, 100, ("B-PER", "O")))
+
+
+def config(**values: Any) -> RunConfig:
+    least = {"langs": LANGS, "teachers": ["big", "small"], "corpora": "c", "task_data": "n", "densities": DENSITIES}
+    return load_config(defaults={**least, **values})
+
+
+def keys(plan: Plan, *kinds: str) -> set[str]:
+    return {step.key for step in plan if not kinds or step.kind in kinds}
+
+
+def test_every_piece_of_work_stands_in_the_plan_once() -> None:
+    plan = make_plan(config(), facts())
+    assert plan.by_kind() == {"pack": 3, "task-teacher": 2, "evaluate": 6, "distil": 6, "finetune": 18}
+    assert len(keys(plan)) == len(plan) == 35
+    assert plan.largest_model == teacher("big").parameters
+
+
+def test_teachers_of_different_tokenizers_have_packs_of_their_own() -> None:
+    plan = make_plan(config(), facts(LANGS, teacher("big"), teacher("small", tokenizer="unigram")))
+    assert plan.by_kind()["pack"] == 6
+    assert plan.by_kind()["distil"] == 6
+
+
+def test_seeds_recipes_and_layers_multiply_students_but_not_teachers() -> None:
+    plan = make_plan(config(seeds=[0, 1], recipes=["bistil", "scratch"], layers=[6, 3]), facts())
+    assert plan.by_kind() == {"pack": 3, "task-teacher": 2, "evaluate": 6, "distil": 48, "finetune": 144}
+
+
+def test_a_student_has_half_of_its_own_teachers_layers() -> None:
+    plan = make_plan(config(), facts(LANGS, teacher("big"), teacher("small", layers=6)))
+    assert {(step.about["teacher"], step.settings["layers"]) for step in plan if step.kind == "distil"} == {
+        ("big", 6),
+        ("small", 3),
+    }
+
+
+def test_needs_come_before_what_needs_them() -> None:
+    seen: set[str] = set()
+    for step in make_plan(config(), facts()):
+        assert set(step.needs.values()) <= seen
+        seen.add(step.key)
+
+
+def test_languages_take_turns() -> None:
+    plan = make_plan(config(), facts())
+    assert [step.about["lang"] for step in plan if step.kind == "distil"][:3] == list(LANGS)
+
+
+def test_a_given_task_teacher_is_taken_instead_of_trained() -> None:
+    known = facts()
+    given = replace(known.task, given={"big": Input("tuned", "a tuned teacher")})
+    plan = make_plan(config(), replace(known, task=given))
+    taken, trained = (step for step in plan if step.kind == "task-teacher")
+    assert (taken.inputs, taken.flops) == ({"checkpoint": "tuned"}, 0)
+    assert "train" in trained.inputs and trained.flops > 0
+
+
+# What must change the names of steps: a change, and the kinds of steps that are then other ones.
+DOWNSTREAM: dict[str, tuple[Callable[[Facts], Facts], set[str]]] = {
+    "a corpus": (
+        lambda known: replace(known, corpora={**known.corpora, "en": Input("corpora", "other texts")}),
+        {"pack", "distil", "finetune"},
+    ),
+    "the tokenizers": (
+        lambda known: replace(known, teachers=[replace(t, tokenizer=Input("x", "other")) for t in known.teachers]),
+        {"pack", "distil", "finetune"},
+    ),
+    "the teachers": (
+        lambda known: replace(known, teachers=[replace(t, model=Input("x", t.name + "2")) for t in known.teachers]),
+        {"task-teacher", "evaluate", "distil", "finetune"},
+    ),
+    "the training labels": (
+        lambda known: replace(
+            known,
+            task=replace(
+                known.task,
+                files={**known.task.files, "en": {**known.task.files["en"], "train": Input("x", "other labels")}},
+            ),
+        ),
+        {"task-teacher", "evaluate", "finetune"},
+    ),
+    "the set of labels": (
+        lambda known: replace(known, task=replace(known.task, labels=("B-LOC", "O"))),
+        {"task-teacher", "evaluate", "finetune"},
+    ),
+}
+
+
+def changed_kinds(before: Plan, after: Plan) -> set[str]:
+    return {step.kind for step in after if step.key not in keys(before)}
+
+
+def unchanged_kinds(before: Plan, after: Plan) -> set[str]:
+    return {step.kind for step in after if step.key in keys(before)}
+
+
+@pytest.mark.parametrize("what", DOWNSTREAM)
+def test_other_content_is_other_work_for_all_that_depends_on_it(what: str) -> None:
+    change, kinds = DOWNSTREAM[what]
+    before, after = make_plan(config(), facts()), make_plan(config(), change(facts()))
+    assert changed_kinds(before, after) == kinds
+    assert unchanged_kinds(before, after) == set(before.by_kind()) - kinds
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds"),
+    [
+        ({"vocabulary": {"threshold": 0.5}}, {"pack", "distil", "finetune"}),
+        ({"packing": {"seed": 1}}, {"pack", "distil", "finetune"}),
+        ({"text_column": "body"}, {"pack", "distil", "finetune"}),
+        ({"distil": {"steps": 9}}, {"distil", "finetune"}),
+        ({"distil": {"precision": "fp32"}}, {"distil", "finetune"}),
+        ({"teach": {"epochs": 1}}, {"task-teacher", "evaluate", "finetune"}),
+        ({"finetune": {"temperature": 1}}, {"finetune"}),
+        ({"label_map": {"DATE": "O"}}, {"task-teacher", "evaluate", "finetune"}),
+        ({"seeds": [5]}, {"distil", "finetune"}),
+    ],
+)
+def test_another_setting_is_other_work_for_all_that_depends_on_it(settings: dict[str, Any], kinds: set[str]) -> None:
+    before, after = make_plan(config(), facts()), make_plan(config(**settings), facts())
+    assert changed_kinds(before, after) == kinds
+    assert unchanged_kinds(before, after) == set(before.by_kind()) - kinds
+
+
+@pytest.mark.parametrize("kind", ["pack", "task-teacher", "evaluate", "distil", "finetune"])
+def test_a_new_version_of_an_algorithm_is_other_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = make_plan(config(), facts())
+    monkeypatch.setitem(planning.VERSIONS, kind, 99)
+    assert not keys(before, kind) & keys(make_plan(config(), facts()))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"storage": "elsewhere", "name": "mine"},
+        {"execution": {"workers": 4, "launcher": "train", "max_parallel": 2}},
+        {"distil": {"accumulation": 4}, "teach": {"accumulation": 2}, "finetune": {"accumulation": 8}},
+        {"distil": {"checkpoint_minutes": 30}, "finetune": {"checkpoint_minutes": 30}},
+        {"pruning": {"enabled": True}},
+    ],
+)
+def test_how_a_run_is_carried_out_changes_no_name(settings: dict[str, Any]) -> None:
+    assert keys(make_plan(config(**settings), facts())) == keys(make_plan(config(), facts()))
+
+
+def test_portions_reach_the_step_all_the_same() -> None:
+    plan = make_plan(config(distil={"accumulation": 4}), facts())
+    assert {step.runtime["accumulation"] for step in plan if step.kind == "distil"} == {4}
+
+
+def test_where_things_lie_changes_no_name() -> None:
+    def moved(value: Input) -> Input:
+        return Input("elsewhere/" + value.uri, value.fingerprint)
+
+    known = facts()
+    files = {lang: {split: moved(file) for split, file in splits.items()} for lang, splits in known.task.files.items()}
+    away = Facts(
+        [replace(t, model=moved(t.model), tokenizer=moved(t.tokenizer)) for t in known.teachers],
+        {lang: moved(corpus) for lang, corpus in known.corpora.items()},
+        replace(known.task, files=files),
+    )
+    assert keys(make_plan(config(corpora="x", task_data="y"), away)) == keys(make_plan(config(), known))
+
+
+def test_more_languages_densities_or_teachers_leave_existing_work_as_it_is() -> None:
+    small = make_plan(config(langs=["sw"], densities=[0.08]), facts(("sw",), teacher("small")))
+    assert keys(small) < keys(make_plan(config(), facts()))
+
+
+def test_tokens_and_flops_are_estimated_where_something_is_trained() -> None:
+    plan = make_plan(config(distil={"steps": 10, "batch_size": 4}, packing={"length": 64}), facts())
+    for step in plan:
+        assert (step.tokens > 0) == (step.flops > 0) == (step.kind in {"task-teacher", "distil", "finetune"})
+    assert {step.tokens for step in plan if step.kind == "distil"} == {10 * 4 * 64}
+
+
+def test_learning_without_a_teacher_costs_less() -> None:
+    def flops(recipe: str) -> float:
+        return next(step.flops for step in make_plan(config(recipes=[recipe]), facts()) if step.kind == "distil")
+
+    assert flops("scratch") < flops("bistil")
+
+
+def test_a_plan_is_plain_data() -> None:
+    plan = make_plan(config(), facts())
+    data = json.loads(json.dumps(plan.to_dict()))
+    assert data["by_kind"] == plan.by_kind()
+    assert [step["key"] for step in data["steps"]] == [step.key for step in plan]
+    assert data["tokens"] == sum(step.tokens for step in plan)
+
+
+def test_a_title_says_what_a_step_makes() -> None:
+    step: Step = list(make_plan(config(seeds=[3]), facts()))[-1]
+    assert step.title == "finetune ha small 6 layers bistil seed 3 density 0.32"
+
+
+def test_plans_of_ten_thousand_steps_are_made() -> None:
+    plan = make_plan(config(seeds=list(range(400))), facts())
+    assert len(plan) > 9_600
+    assert plan.by_kind()["distil"] == 2_400

@@ -1,0 +1,151 @@
+"""What is written is whole or not there, however the writer ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bistil_ray import storage
+from bistil_ray.errors import StorageError
+from bistil_ray.storage import (
+    DONE,
+    RESULT,
+    append_line,
+    is_done,
+    mark_done,
+    open_filesystem,
+    prepare_folder,
+    read_result,
+    replacing,
+    write_json,
+    write_text,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_text_and_json_are_written_with_the_folders_they_need(tmp_path: Path) -> None:
+    write_text(tmp_path / "a/b/text", "ọmọ")
+    write_json(tmp_path / "a/b/data", {"name": "ńlá"})
+    assert (tmp_path / "a/b/text").read_text(encoding="utf-8") == "ọmọ"
+    assert json.loads((tmp_path / "a/b/data").read_text(encoding="utf-8")) == {"name": "ńlá"}
+    assert names(tmp_path / "a/b") == ["data", "text"]
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "old")
+    with pytest.raises(RuntimeError), replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), replacing(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "part").touch()
+        raise RuntimeError
+    assert names(tmp_path) == []
+
+
+def test_a_file_or_a_folder_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with replacing(tmp_path / "folder") as temporary:
+            temporary.mkdir()
+            (temporary / content).touch()
+    assert names(tmp_path / "folder") == ["second"]
+    write_text(tmp_path / "folder", "a file now")
+    assert names(tmp_path) == ["folder"]
+    assert (tmp_path / "folder").read_text() == "a file now"
+
+
+def test_while_a_file_is_replaced_readers_see_the_old_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "old")
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+        assert (tmp_path / "file").read_text() == "old"
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_lines_are_appended_with_one_end_each(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "lines.jsonl"
+    append_line(file, "one")
+    append_line(file, "two\n")
+    assert file.read_text() == "one\ntwo\n"
+
+
+def test_the_torn_line_of_a_killed_writer_spoils_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_text('{"a": 1}\n{"b"')
+    append_line(file, '{"c": 3}')
+    assert file.read_text().splitlines() == ['{"a": 1}', '{"b"', '{"c": 3}']
+
+
+def test_a_step_is_done_when_its_result_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    real = storage.write_text
+
+    def recorded(path: Path, text: str) -> None:
+        written.append(path.name)
+        real(path, text)
+
+    monkeypatch.setattr(storage, "write_text", recorded)
+    assert not is_done(tmp_path)
+    mark_done(tmp_path, {"score": 0.5})
+    assert written == [RESULT, DONE]
+    assert is_done(tmp_path)
+    assert read_result(tmp_path) == {"score": 0.5}
+
+
+def test_a_result_that_cannot_be_written_leaves_the_step_undone(tmp_path: Path) -> None:
+    unwritable: dict[str, Any] = {"score": object()}
+    with pytest.raises(TypeError):
+        mark_done(tmp_path, unwritable)
+    assert not is_done(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    assert prepare_folder(str(tmp_path / "a/b")) == tmp_path / "a/b"
+    assert prepare_folder(f"file://{tmp_path}/a/b") == tmp_path / "a/b"
+    assert names(tmp_path / "a/b") == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/runs", "file/deep/runs"])
+def test_a_file_in_the_way_is_named_with_the_flag_to_change(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match=f"cannot write to {tmp_path / place}: .*; choose another folder with --out"):
+        prepare_folder(str(tmp_path / place), "--out")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_takes_no_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, data: bytes) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(StorageError, match="Permission denied; choose another folder with --storage"):
+        prepare_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/runs", "hf://datasets/me/runs"])
+def test_runs_are_not_written_to_object_stores(place: str) -> None:
+    with pytest.raises(StorageError, match="runs are written to a folder"):
+        prepare_folder(place)
+
+
+def test_paths_and_uris_lead_to_the_same_file(tmp_path: Path) -> None:
+    for uri in (str(tmp_path), f"file://{tmp_path}"):
+        filesystem, path = open_filesystem(uri)
+        assert (filesystem.type_name, path) == ("local", str(tmp_path))
+
+
+def test_an_unknown_scheme_is_refused_with_those_there_are() -> None:
+    with pytest.raises(StorageError, match="allowed: a folder, s3://, gs://, hf://"):
+        open_filesystem("ftp://host/file")

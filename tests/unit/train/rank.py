@@ -1,0 +1,50 @@
+"""One process of a distributed training: ``rank.py FOLDER RANK WORLD`` trains on its rows of the batches in FOLDER.
+
+Not a test: tests start several of it, or call ``train`` for one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from bistil_ray.models.states import align_layers
+from bistil_ray.train.loop import Batch, Phase, run_phase
+from bistil_ray.train.objectives import Distillation
+from transformers import AutoModelForMaskedLM
+
+WEIGHTS = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}
+
+
+def train(folder: Path, rank: int, world: int) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    """Distil the student in ``folder``; give the figures of every step and the final weights."""
+    teacher, student = (
+        AutoModelForMaskedLM.from_pretrained(folder / name, dtype=torch.float64) for name in ("teacher", "student")
+    )
+    data: list[dict[str, torch.Tensor]] = torch.load(folder / "batches.pt", weights_only=True)
+    pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
+    goal = Distillation(student.train(), teacher, pairs, WEIGHTS)
+
+    def mine(start: int) -> Iterator[Sequence[Batch]]:
+        for batch in data[start:]:
+            yield [{name: values[rank::world] for name, values in batch.items()}]
+
+    seen: list[dict[str, float]] = []
+    run_phase(goal, Phase(len(data), 1e-3, precision="fp32", log_every=1), mine, report=seen.append)
+    return seen, dict(student.named_parameters())
+
+
+def main(folder: Path, rank: int, world: int) -> None:
+    """Take part in the training and leave what came of it in ``rank-<rank>.pt``."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
+    seen, weights = train(folder, rank, world)
+    torch.save({"seen": seen, "weights": {name: value.data for name, value in weights.items()}}, folder / f"rank-{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

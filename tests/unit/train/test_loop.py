@@ -1,0 +1,112 @@
+"""The training loop: what a seed fixes, what masks and bad numbers leave alone, what is reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import torch
+from bistil_ray.train.loop import MAX_SKIPPED, Batch, NumbersError, Phase, Progress, run_phase
+from bistil_ray.train.objectives import LabelLearning
+from torch import Tensor, nn
+
+PHASE = Phase(steps=8, lr=0.05, precision="fp32", log_every=3, seed=1)
+
+
+class Poisoned(LabelLearning):
+    """Label learning whose loss is not a number in some calls."""
+
+    def __init__(self, model: nn.Module, bad: set[int]) -> None:
+        super().__init__(model)
+        self.bad, self.calls = bad, 0
+
+    def losses(self, batch: Batch, counts: dict[str, float]) -> dict[str, Tensor]:
+        loss = super().losses(batch, counts)[self.name]
+        self.calls += 1
+        return {self.name: loss * math.nan if self.calls - 1 in self.bad else loss}
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_seed_fixes_the_weights_and_another_gives_others(make_toy: Callable, toy_batches: Callable) -> None:
+    finals = []
+    for seed in (1, 1, 2):
+        model = make_toy()
+        run_phase(LabelLearning(model), Phase(4, 0.05, precision="fp32", seed=seed), toy_batches)
+        finals.append(weights(model))
+    assert same(finals[0], finals[1])
+    assert not same(finals[0], finals[2])
+
+
+def test_masks_keep_what_is_outside_of_them_bit_for_bit(make_toy: Callable, toy_batches: Callable) -> None:
+    model = make_toy()
+    before = weights(model)
+    generator = torch.Generator().manual_seed(0)
+    masks = {"embedding.weight": torch.rand(11, 6, generator=generator) < 0.3}
+    run_phase(LabelLearning(model), PHASE, toy_batches, masks=masks)
+    after = weights(model)
+    changed = after["embedding.weight"] != before["embedding.weight"]
+    assert not changed[~masks["embedding.weight"]].any()
+    assert changed[masks["embedding.weight"]].all()
+    assert not torch.equal(after["head.weight"], before["head.weight"])
+
+
+def test_masked_gradients_do_not_count_when_clipping(make_toy: Callable, toy_batches: Callable) -> None:
+    norms: list[dict[str, float]] = []
+    nothing = {name: torch.zeros_like(value, dtype=torch.bool) for name, value in make_toy().named_parameters()}
+    phase = Phase(1, 0.05, precision="fp32", log_every=1)
+    run_phase(LabelLearning(make_toy()), phase, toy_batches, masks=nothing, report=norms.append)
+    assert norms[0]["gradient_norm"] == 0
+
+
+def test_a_batch_that_gives_nan_changes_nothing_and_is_passed_over(make_toy: Callable, toy_batches: Callable) -> None:
+    model = make_toy()
+    seen: list[dict[str, Tensor]] = [weights(model)]
+    progress = run_phase(
+        Poisoned(model, bad={2}), PHASE, toy_batches, after_step=lambda progress: seen.append(weights(model))
+    )
+    assert same(seen[2], seen[3])
+    assert not same(seen[3], seen[4])
+    assert progress.step == PHASE.steps
+    assert all(bool(value.isfinite().all()) for value in seen[-1].values())
+
+
+def test_ten_bad_batches_in_a_row_end_the_phase(make_toy: Callable, toy_batches: Callable) -> None:
+    phase = Phase(40, 0.05, precision="fp32")
+    scattered = {step for step in range(40) if step % MAX_SKIPPED}
+    assert run_phase(Poisoned(make_toy(), scattered), phase, toy_batches).step == 40
+    with pytest.raises(NumbersError, match="up to step 12 "):
+        run_phase(Poisoned(make_toy(), set(range(3, 40))), phase, toy_batches)
+
+
+def test_figures_come_every_few_steps_and_at_the_end(make_toy: Callable, toy_batches: Callable) -> None:
+    seen: list[dict[str, float]] = []
+    progress = run_phase(LabelLearning(make_toy()), PHASE, toy_batches, report=seen.append)
+    assert [figures["step"] for figures in seen] == [3, 6, 8]
+    assert seen[-1]["tokens"] == 8 * 15 == progress.tokens
+    assert seen[-1]["loss"] == seen[-1]["loss_labels"] == progress.terms["labels"]
+
+
+def test_only_the_batches_of_the_phase_are_read(make_toy: Callable, toy_batches: Callable) -> None:
+    read: list[int] = []
+
+    def counted(start: int) -> Iterator[Sequence[Batch]]:
+        for step, batch in enumerate(toy_batches(start), start=start):
+            read.append(step)
+            yield batch
+
+    assert run_phase(LabelLearning(make_toy()), PHASE, counted).step == 8
+    assert read == list(range(8))
+
+
+def test_no_steps_leave_the_model_as_it_is(make_toy: Callable, toy_batches: Callable) -> None:
+    model = make_toy()
+    assert run_phase(LabelLearning(model), Phase(0, 0.05), toy_batches) == Progress()
+    assert same(weights(model), weights(make_toy()))
