@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -64,15 +63,12 @@ def toy_texts() -> dict[str, list[str]]:
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved BERT of 4 layers with a masked-LM head and a WordPiece tokenizer; weights are random but fixed."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import BertConfig, BertForMaskedLM, BertTokenizer
 
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=260, special_tokens=specials, show_progress=False)
-    backend.train_from_iterator(ENGLISH + SWAHILI, trainer)
-    tokenizer = BertTokenizer(vocab=backend.get_vocab(), do_lower_case=False)
+    words, characters = _words_and_characters()
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces += [*characters, *(f"##{character}" for character in characters), *words]
+    tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=False)
     config = BertConfig(max_position_embeddings=128, pad_token_id=tokenizer.pad_token_id, **_shape(len(tokenizer)))
     return _save(BertForMaskedLM, config, tokenizer, tmp_path_factory.mktemp("bert"))
 
@@ -80,15 +76,11 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def xlmr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved XLM-R of 4 layers with a masked-LM head and a Unigram tokenizer; weights are random but fixed."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaTokenizer
 
-    backend = Tokenizer(models.Unigram())
-    backend.pre_tokenizer = pre_tokenizers.Metaspace()
-    specials = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=220, special_tokens=specials, unk_token="<unk>", show_progress=False)
-    backend.train_from_iterator(ENGLISH + SWAHILI, trainer)
-    pieces = [tuple(piece) for piece in json.loads(backend.to_str())["model"]["vocab"]]
+    words, characters = _words_and_characters()
+    pieces = [(special, 0.0) for special in ("<s>", "<pad>", "</s>", "<unk>")]
+    pieces += [(character, -8.0) for character in ("\u2581", *characters)] + [(f"\u2581{word}", -5.0) for word in words]
     tokenizer = XLMRobertaTokenizer(vocab=[*pieces, ("<mask>", 0.0)])
     config = XLMRobertaConfig(
         max_position_embeddings=130,
@@ -166,6 +158,12 @@ def tiny_settings(tiny_data: Path) -> dict[str, Any]:
         "teach": {**few, "epochs": 1, "max_length": 32},
         "finetune": {**few, "dense_epochs": 1, "sparse_epochs": 1, "max_length": 32},
     }
+
+
+def _words_and_characters() -> tuple[list[str], list[str]]:
+    """Vocabularies are put together, not learned: the trainers' choice among equals is another in every process."""
+    words = {word for text in ENGLISH + SWAHILI for word in text.replace(".", " .").replace(",", " ,").split()}
+    return sorted(word for word in words if len(word) > 1), sorted(set("".join(words)))
 
 
 def _shape(vocab_size: int) -> dict[str, float]:

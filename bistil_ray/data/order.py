@@ -62,7 +62,9 @@ def _group_rows(file: str) -> list[int]:
     return [facts.row_group(index).num_rows for index in range(facts.num_row_groups)]
 
 
-def _visits(groups: Sequence[tuple[str, int, int]], seed: int, epoch: int) -> Iterator[tuple[tuple[str, int, int], int]]:
+def _visits(
+    groups: Sequence[tuple[str, int, int]], seed: int, epoch: int
+) -> Iterator[tuple[tuple[str, int, int], int]]:
     while True:
         for index in np.random.default_rng((seed, epoch)).permutation(len(groups)):
             yield groups[index], epoch

@@ -59,7 +59,9 @@ def _connect(execution: Execution) -> None:
         try:
             ray.init(address=execution.address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as problem:
-            raise ConfigError(f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}") from problem
+            raise ConfigError(
+                f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}"
+            ) from problem
     else:
         ray.init(
             address="local",  # never a cluster that happens to run on this machine
@@ -88,17 +90,26 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     gpus = execution.gpus_per_worker if execution.gpus_per_worker is not None else float(resources.gpus > 0)
     if gpus * workers > resources.gpus:
         raise ConfigError(
-            f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, but the cluster has {resources.gpus:g}"
+            f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, "
+            f"but the cluster has {resources.gpus:g}"
         )
     simple = workers == 1 and resources.gpus == 0 and resources.nodes == 1
     launcher = execution.launcher if execution.launcher != "auto" else ("process" if simple else "train")
     if launcher == "process" and workers > 1:
         raise ConfigError(f"--workers {workers} needs Ray Train: set execution.launcher to train or auto")
     # A quarter of the machine for each step, but whole cores: small students gain little from more threads.
-    cpus = max(1.0, resources.cpus // (4 * workers)) if not gpus else max(1.0, resources.cpus // max(1, resources.gpus / gpus))
+    cpus = (
+        max(1.0, resources.cpus // (4 * workers))
+        if not gpus
+        else max(1.0, resources.cpus // max(1, resources.gpus / gpus))
+    )
     by_cpu = int(resources.cpus // (cpus * workers))
     by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
-    by_memory = int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, workers)) if resources.memory else by_cpu
+    by_memory = (
+        int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, workers))
+        if resources.memory
+        else by_cpu
+    )
     if by_cpu < 1:
         raise ConfigError(f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g}")
     parallel = max(1, min(by_cpu, by_gpu, max(1, by_memory)))

@@ -124,7 +124,11 @@ def _root_message(problem: BaseException) -> str:
     while isinstance(problem, ray.exceptions.RayTaskError | ray.train.TrainingFailedError) and problem.__cause__:
         problem = problem.__cause__
     text = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {text[-1] if text else ''}" if not isinstance(problem, BistilError) else str(problem)
+    return (
+        f"{type(problem).__name__}: {text[-1] if text else ''}"
+        if not isinstance(problem, BistilError)
+        else str(problem)
+    )
 
 
 def quiet() -> None:

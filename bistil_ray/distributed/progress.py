@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -138,7 +137,14 @@ class _Feed(Callback):
     def __init__(self, board: Board) -> None:
         self._board = board
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ANN401
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Any],
+        trial: Any,  # noqa: ANN401
+        result: dict[str, Any],
+        **info: Any,  # noqa: ANN401
+    ) -> None:
         self._board.reported(str(trial.config["step"]), result)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401

@@ -58,7 +58,7 @@ class PerGroupScheduler(FIFOScheduler):
 
 
 def make_scheduler(plan: Plan, pruning: Pruning) -> FIFOScheduler:
-    """Give the scheduler of a sweep: first in, first out, or one ASHA over the phase-1 students of each language and recipe."""
+    """Give the scheduler of a sweep: first in, first out, or an ASHA for each language and recipe's students."""
     if not pruning.enabled:
         return FIFOScheduler()
     distils = [step for step in plan if step.kind == "distil"]

@@ -16,7 +16,7 @@ METRIC = "progress"
 class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
-    ``outcome(step, state, reason)`` is told when a step is ``running``, ``done``, ``failed``, ``pruned`` or ``skipped``.
+    ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped.
     A step that needs a failed or pruned one is skipped; the rest goes on.
     """
 
@@ -62,7 +62,9 @@ class StepSearcher(Searcher):
         for key, step in list(self._waiting.items()):
             if lost.key in step.needs.values() and key in self._waiting:
                 del self._waiting[key]
-                self._outcome(step, "skipped", f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}")
+                self._outcome(
+                    step, "skipped", f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}"
+                )
                 self._skip_dependants(step, "skipped")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -25,7 +25,9 @@ MAP_CPUS, READ_CPUS = 0.3, 0.1
 class RayContext:
     """The context of a step inside a Ray process: one rank of ``world_size``."""
 
-    def __init__(self, report: Callable[[dict[str, Any]], None], device: torch.device, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, report: Callable[[dict[str, Any]], None], device: torch.device, rank: int = 0, world_size: int = 1
+    ) -> None:
         """Report through ``report``; compute on ``device``."""
         self.rank, self.world_size, self.device = rank, world_size, device
         self.report = report
@@ -55,11 +57,12 @@ class RayContext:
         rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
         data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
         shuffled = data.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
-        for batch in shuffled.iter_batches(batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True):
+        for batch in shuffled.iter_batches(
+            batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True
+        ):
             yield batch["ids"]
 
     def wait_for_all(self) -> None:
         """Return when every rank has come here."""
         if self.world_size > 1:
             dist.barrier()
-

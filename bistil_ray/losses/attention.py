@@ -56,9 +56,7 @@ def reference_attention_mse(student: Sequence[Tensor], teacher: Sequence[Tensor]
     long as nothing underflows, only the divisor differs from the sum over everything.
     """
     _check_aligned(student, teacher)
-    layers = [
-        _squared_difference(s, t, t != 0) / (t != 0).sum() for s, t in zip(student, teacher, strict=True)
-    ]
+    layers = [_squared_difference(s, t, t != 0) / (t != 0).sum() for s, t in zip(student, teacher, strict=True)]
     return torch.stack(layers).mean()
 
 
@@ -82,9 +80,7 @@ def _check_aligned(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None
         raise ValueError(f"{len(student)} attention maps of the student, {len(teacher)} of the teacher")
     for student_BHTT, teacher_BHTT in zip(student, teacher, strict=True):
         if student_BHTT.shape != teacher_BHTT.shape:
-            raise ValueError(
-                f"attention maps {tuple(student_BHTT.shape)} against {tuple(teacher_BHTT.shape)}"
-            )
+            raise ValueError(f"attention maps {tuple(student_BHTT.shape)} against {tuple(teacher_BHTT.shape)}")
 
 
 def _squared_difference(student_BHTT: Tensor, teacher_BHTT: Tensor, counted: Tensor | None) -> Tensor:

@@ -142,9 +142,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     except Exception as error:  # see load_masked_lm
         raise ModelError(f"no fast tokenizer can be made from {name}: {_first_line(error)}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ModelError(
-            f"{name} has no fast tokenizer but a {type(tokenizer).__name__}; add a tokenizer.json"
-        )
+        raise ModelError(f"{name} has no fast tokenizer but a {type(tokenizer).__name__}; add a tokenizer.json")
     for role in ("pad", "mask"):
         if getattr(tokenizer, f"{role}_token_id") is None:
             raise ModelError(f"the tokenizer of {name} has no {role} token")

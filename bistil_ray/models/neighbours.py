@@ -1,9 +1,9 @@
 """A starting point for small encoders: some heads of the first layers look at neighbouring positions.
 
-Trained from random weights on little text, a small masked language model can stay for thousands of steps at the loss of
-one that ignores the context, because attention to position has to be found first. Here positions start as sines and
-cosines, and query and key weights of the first layers start so that each head looks a fixed number of places to the left
-or right. All of it is trained like any other weight.
+Trained from random weights on little text, a small masked language model can stay for thousands of steps at the loss
+of one that ignores the context, because attention to position has to be found first. Here positions start as sines
+and cosines, and query and key weights of the first layers start so that each head looks a fixed number of places to
+the left or right. All of it is trained like any other weight.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SHARPNESS = 8.0
 def look_at_neighbours(encoder: BertModel) -> None:
     """Set position vectors, and queries and keys of the first layers' heads, in place.
 
-    With position vectors of sines and cosines of n frequencies w, queries turned by the offset d times w and keys as they
-    are, the score of positions i and j is proportional to the sum of cos(w (i + d - j)), largest at j = i + d.
+    With position vectors of sines and cosines of n frequencies w, queries turned by the offset d times w and keys as
+    they are, the score of positions i and j is proportional to the sum of cos(w (i + d - j)), largest at j = i + d.
     """
     config = encoder.config
     size = config.hidden_size // config.num_attention_heads

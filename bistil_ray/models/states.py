@@ -138,9 +138,7 @@ def _observed_attention(
     scores_BHTT = torch.matmul(query, key.transpose(2, 3)) / (1 / scale)
     if attention_mask is not None:
         scores_BHTT = scores_BHTT.masked_fill(~attention_mask, torch.finfo(scores_BHTT.dtype).min)
-    probabilities_BHTT = scores_BHTT.softmax(
-        dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32)
-    )
+    probabilities_BHTT = scores_BHTT.softmax(dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32))
     observation.maps[layer] = probabilities_BHTT
     weights_BHTT = nn.functional.dropout(probabilities_BHTT, p=dropout, training=module.training)
     mixed_BHTd = torch.matmul(weights_BHTT.to(value.dtype), value)

@@ -1,4 +1,4 @@
-"""``python -m bistil_ray.sample DIR`` writes the embedded example: corpora, NER sets, and the tokenizer of its teachers."""
+"""``python -m bistil_ray.sample DIR`` writes the embedded example: corpora, NER sets, its teachers' tokenizer."""
 
 from __future__ import annotations
 

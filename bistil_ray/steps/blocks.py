@@ -12,6 +12,7 @@ import torch
 
 from ..data.masking import MaskingVocabulary, corrupt
 from ..data.order import chunks_from, read_chunk
+from ..storage import read_result
 from ..train.loop import Batch, mix
 from .context import Context
 from .pack import block_files
@@ -60,6 +61,11 @@ class BlockStream:
         inputs, labels = inputs[mine], labels[mine]
         parts = zip(inputs.chunk(self.micro_batches), labels.chunk(self.micro_batches), strict=True)
         return [{"input_ids": i, "attention_mask": torch.ones_like(i), "labels": t} for i, t in parts]
+
+
+def training_files(pack: Path) -> tuple[list[str], ...]:
+    """List the block files of a finished pack, language by language."""
+    return tuple(block_files(pack, "blocks", lang) for lang in read_result(pack)["languages"])
 
 
 def held_out_blocks(pack: Path, lang: str, most: int = EXAMINED_BLOCKS) -> np.ndarray:

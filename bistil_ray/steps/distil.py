@@ -1,7 +1,7 @@
 """Step ``distil``: phase 1, a task-agnostic student for a pair of languages.
 
-Recipe ``bistil`` starts from the teacher's layers and learns its hidden states and attention maps; recipe ``scratch`` is the
-baseline: the same shape, vocabulary, text and number of tokens, random weights, masked language modelling.
+Recipe ``bistil`` starts from the teacher's layers and learns its hidden states and attention maps; recipe ``scratch``
+is the baseline: the same shape, vocabulary, text and number of tokens, random weights, masked language modelling.
 Product: ``student/``, a masked language model with the teacher's trimmed head, and its tokenizer.
 """
 
@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from ..data.masking import MaskingVocabulary
 from ..models.families import load_masked_lm, load_tokenizer
 from ..models.states import align_layers
 from ..models.student import build_student, cut_vocabulary
-from ..storage import read_result, replacing
-from ..train.loop import Objective, Phase, mix, run_phase
+from ..storage import read_result
+from ..train.loop import Objective, mix
 from ..train.objectives import Distillation, LabelLearning
-from .blocks import BlockStream
 from .context import Context, Job
-from .examination import Examination
-from .pack import block_files
+from .on_text import train_on_text
+
+LEAST_MASK = 0.15
+"""A masked language model needs something to predict, even where distillation corrupts nothing."""
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -38,38 +38,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     torch.manual_seed(mix(settings["seed"], 0))
     student = _student(teacher, settings)
     objective = _objective(teacher.to(context.device), student.to(context.device), settings)
-    vocabulary = MaskingVocabulary.from_tokenizer(tokenizer)
-    packed = read_result(pack)["languages"]
-    stream = BlockStream(
-        files=tuple(block_files(pack, "blocks", lang) for lang in packed),
-        batch_size=settings["batch_size"],
-        micro_batches=job.runtime.get("accumulation", 1),
-        mask=settings["mask"] if settings["recipe"] == "bistil" else max(settings["mask"], 0.15),
-        vocabulary=vocabulary,
-        seed=settings["seed"],
-    )
-    examine = Examination(student, pack, vocabulary, settings, context)
-    progress = run_phase(
-        objective,
-        Phase.from_settings(settings, job.runtime, settings["steps"]),
-        lambda start: stream.batches(context, start, settings["steps"]),
-        checkpoints=job.folder / "checkpoints",
-        report=context.report,
-        after_step=examine,
-        writes=context.rank == 0,
-    )
-    if context.rank == 0:
-        with replacing(job.folder / "student") as folder:
-            student.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-    return {
-        "student": "student",
-        "bits_per_character": examine.measured or examine.measure(),
-        "tokens": progress.tokens,
-        "seconds": progress.seconds,
-        "params": sum(parameter.numel() for parameter in student.parameters()),
-        "loss": progress.terms,
-    }
+    mask = settings["mask"] if settings["recipe"] == "bistil" else max(settings["mask"], LEAST_MASK)
+    return train_on_text(job, context, objective, student, tokenizer, mask, "student")
 
 
 def student_folder(step: Path) -> Path:

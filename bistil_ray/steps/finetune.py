@@ -42,7 +42,9 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     student.train()
     distilled = read_result(job.needs["student"])
     pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
-    weights = {name: settings[f"{name}_weight"] for name in ("hidden", "attention")} | {"logits": settings["logit_weight"]}
+    weights = {name: settings[f"{name}_weight"] for name in ("hidden", "attention")} | {
+        "logits": settings["logit_weight"]
+    }
     objective = Distillation(student, teacher.to(context.device), pairs, weights, settings["temperature"])
     stream = SentenceStream(
         read_sentences(job, "train", labels), tokenizer, labels, settings["max_length"], settings["batch_size"],

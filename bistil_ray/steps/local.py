@@ -12,7 +12,9 @@ from .run import make_job, run_step
 
 
 def run_here(
-    steps: Iterable[Step], steps_folder: Path, report: Callable[[Step, dict[str, Any]], None] = lambda step, metrics: None
+    steps: Iterable[Step],
+    steps_folder: Path,
+    report: Callable[[Step, dict[str, Any]], None] = lambda step, metrics: None,
 ) -> dict[str, dict[str, Any]]:
     """Run ``steps`` in their order, those that are done being skipped; give their results by key."""
     results: dict[str, dict[str, Any]] = {}

@@ -1,7 +1,7 @@
 """Step ``pack``: corpora cut to a common vocabulary and packed into fixed blocks; usually of a language pair.
 
-Product: ``tokenizer/`` (trimmed), ``kept.npy`` (the teacher's ids that stay, ascending), ``blocks/<lang>/*.parquet`` and
-``held_out/<lang>/*.parquet``.
+Product: ``tokenizer/`` (trimmed), ``kept.npy`` (the teacher's ids that stay, ascending), ``blocks/<lang>/*.parquet``
+and ``held_out/<lang>/*.parquet``.
 """
 
 from __future__ import annotations
@@ -56,8 +56,9 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         held_out = count_blocks(block_files(job.folder, "held_out", lang))
         if not blocks or not held_out:
             raise DataError(
-                f"the corpus of {lang!r} gives {blocks} blocks for training and {held_out} held out, of {settings['length']} "
-                "tokens each, and needs at least one of both: add text, or lower packing.length or raise packing.held_out"
+                f"the corpus of {lang!r} gives {blocks} blocks for training and {held_out} held out, of "
+                f"{settings['length']} tokens each, and needs at least one of both: add text, or lower packing.length "
+                "or raise packing.held_out"
             )
         result["languages"][lang] = {
             "blocks": blocks,

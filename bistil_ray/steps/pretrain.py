@@ -12,17 +12,14 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
-from ..data.masking import MaskingVocabulary
 from ..data.order import chunks_from, read_chunk
 from ..models.families import load_tokenizer
 from ..models.neighbours import look_at_neighbours
-from ..storage import read_result, replacing
-from ..train.loop import Phase, mix, run_phase
+from ..train.loop import mix
 from ..train.objectives import LabelLearning
-from .blocks import BlockStream
+from .blocks import training_files
 from .context import Context, Job
-from .examination import Examination
-from .pack import block_files
+from .on_text import train_on_text
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -44,44 +41,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    files = tuple(block_files(pack, "blocks", lang) for lang in read_result(pack)["languages"])
     look_at_neighbours(model.bert)
-    _start_from_frequencies(model, files)
+    _start_from_frequencies(model, training_files(pack))
     model.to(context.device)
-    vocabulary = MaskingVocabulary.from_tokenizer(tokenizer)
-    stream = BlockStream(
-        files=files,
-        batch_size=settings["batch_size"],
-        micro_batches=job.runtime.get("accumulation", 1),
-        mask=settings["mask"],
-        vocabulary=vocabulary,
-        seed=settings["seed"],
-    )
-    examine = Examination(model, pack, vocabulary, settings, context)
-    progress = run_phase(
-        LabelLearning(model, "mlm"),
-        Phase.from_settings(settings, job.runtime, settings["steps"]),
-        lambda start: stream.batches(context, start, settings["steps"]),
-        checkpoints=job.folder / "checkpoints",
-        report=context.report,
-        after_step=examine,
-        writes=context.rank == 0,
-    )
-    if context.rank == 0:
-        with replacing(job.folder / "model") as folder:
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-    return {
-        "model": "model",
-        "bits_per_character": examine.measured or examine.measure(),
-        "tokens": progress.tokens,
-        "seconds": progress.seconds,
-        "loss": progress.terms,
-    }
+    return train_on_text(job, context, LabelLearning(model, "mlm"), model, tokenizer, settings["mask"], "model")
 
 
 def _start_from_frequencies(model: BertForMaskedLM, files: Sequence[Sequence[str]]) -> None:
-    """Set the output bias to the tokens' log frequencies in a sample: training starts where it would stand after a while."""
+    """Set the output bias to the tokens' log frequencies in a sample: training would find them first anyway."""
     counts = np.full(model.config.vocab_size, 0.5)
     for language in files:
         for chunk in chunks_from(language, 0, 0, 1):

@@ -59,7 +59,7 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
 
 
 def silence_transformers() -> None:
-    """Keep transformers' progress bars and loading reports, which know nothing of a head that is meant to be new, out of logs."""
+    """Keep transformers' progress bars, and its reports of heads that are meant to be new, out of logs."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()

@@ -1,4 +1,4 @@
-"""Batches of labelled sentences for the task phases: grouped by length, shuffled by epoch, the same on every rank count."""
+"""Batches of labelled sentences for the task phases: grouped by length, shuffled by epoch, split over ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .context import Context
 
 
 class SentenceStream:
-    """An endless, seeded stream of batches over encoded sentences; step s is the same batch whatever happened before."""
+    """An endless, seeded stream of batches of sentences; step s is the same batch whatever happened before."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class Objective(Protocol):
         """Count, per loss term, what this micro-batch contributes to the denominator."""
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        """Give the weighted loss terms of this micro-batch, each divided by its global count; their sum is minimised."""
+        """Give the weighted loss terms of this micro-batch, each over its global count; their sum is minimised."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Phase:
     checkpoint_seconds: float = 120.0
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, seed: int | None = None) -> Phase:
+    def from_settings(
+        cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, seed: int | None = None
+    ) -> Phase:
         """Read a phase from a step's settings, which have the same words; ``seed`` overrides theirs."""
         named = {name: settings[name] for name in ("lr", "warmup", "clip", "precision")}
         return cls(
@@ -171,7 +173,9 @@ def forward_backward(objective: Objective, micro: Batch, counts: Counts, precisi
     """Add one micro-batch's gradients; give its share of each loss term."""
     with autocast(precision, next(objective.model.parameters()).device):
         losses = objective.losses(micro, counts)
-    torch.stack([value.float() if value.dtype != torch.float64 else value for value in losses.values()]).sum().backward()
+    torch.stack(
+        [value.float() if value.dtype != torch.float64 else value for value in losses.values()]
+    ).sum().backward()
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
@@ -222,10 +226,15 @@ def _watch(progress: Progress, terms: Mapping[str, float], norm: float) -> None:
     progress.skipped += 1
     log.warning("step %d gave a loss or gradient that is not finite (%s); skipped", progress.step, dict(terms))
     if progress.skipped >= MAX_SKIPPED:
-        raise NumbersError(f"{MAX_SKIPPED} steps in a row up to step {progress.step} gave NaN or infinity: lower lr or use precision=fp32")
+        raise NumbersError(
+            f"{MAX_SKIPPED} steps in a row up to step {progress.step} gave NaN or infinity: "
+            "lower lr or use precision=fp32"
+        )
 
 
-def _metrics(progress: Progress, terms: Mapping[str, float], norm: float, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _metrics(
+    progress: Progress, terms: Mapping[str, float], norm: float, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
     return {
         "step": progress.step,
         "tokens": progress.tokens,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,7 +14,9 @@ from torch import nn
 def make_optimizer(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.AdamW:
     """AdamW as BISTIL trains: betas 0.9 and 0.999, eps 1e-8, no weight decay."""
     trained = list(parameters)
-    fused = all(parameter.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64) for parameter in trained)
+    fused = all(
+        parameter.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64) for parameter in trained
+    )
     return torch.optim.AdamW(trained, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=fused)
 
 
@@ -27,15 +29,15 @@ def learning_rate(peak: float, step: int, steps: int, warmup: float = 0.0) -> fl
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Give the context in which a forward pass runs: ``fp32`` (none), ``bf16``, or ``auto`` for what the device is good at."""
+    """Give the context of a forward pass: ``fp32`` (none), ``bf16``, or ``auto`` for what the device is good at."""
     if precision == "bf16" or (precision == "auto" and bf16_is_native(device.type)):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
-@lru_cache(maxsize=None)
+@cache
 def bf16_is_native(device_type: str) -> bool:
-    """Tell whether bf16 matrix products run in hardware: a CUDA device that has them, or a CPU with AMX or AVX512-BF16."""
+    """Tell whether bf16 matrix products run in hardware: CUDA devices that have them, CPUs with AMX or AVX512-BF16."""
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     facts = Path("/proc/cpuinfo")

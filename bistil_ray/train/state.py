@@ -34,7 +34,9 @@ def save_checkpoint(
             tensors[f"optimizer/{key}/{names[parameter]}"] = torch.as_tensor(value)
     with replacing(folder / f"step-{step:09d}") as temporary:
         temporary.mkdir(parents=True)
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary / "state.safetensors")
+        save_file(
+            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary / "state.safetensors"
+        )
         write_text(temporary / "state.json", json.dumps({"step": step, **facts}))
     for old in checkpoints(folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)

@@ -24,6 +24,6 @@ def kept_by_name(teacher: PreTrainedTokenizerBase, student: PreTrainedTokenizerB
     kept = np.array([known[token] for token, _ in tokens], dtype=np.int64)
     if np.any(np.diff(kept) <= 0):
         raise ModelError(
-            "the student's tokens stand in another order than the teacher's: it is not a cut of this teacher (--teacher)"
+            "the student's tokens stand in another order than the teacher's: it is no cut of this teacher (--teacher)"
         )
     return kept

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedModel
+
 from bistil_ray.models.states import align_layers
 from bistil_ray.sparse.select import select_changes
 from bistil_ray.train.loop import Batch, Phase, run_phase
 from bistil_ray.train.objectives import Distillation
-from safetensors.torch import load_file
-from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedModel
 
 # A bias of keys shifts all scores of a query alike: its true gradient is 0, and Adam makes steps of the rounding noise.
 NO_GRADIENT = "attention.self.key.bias"
@@ -34,7 +35,9 @@ def objective(teacher: PreTrainedModel, student: PreTrainedModel, weights: dict[
     return Distillation(student.train(), teacher, pairs, weights, reference=True)
 
 
-def run(goal: Distillation, batches: Sequence[Sequence[Batch]], steps: int, lr: float, masks=None) -> list[dict[str, float]]:
+def run(
+    goal: Distillation, batches: Sequence[Sequence[Batch]], steps: int, lr: float, masks=None
+) -> list[dict[str, float]]:
     seen: list[dict[str, float]] = []
 
     def stream(start: int) -> Iterator[Sequence[Batch]]:
@@ -81,9 +84,7 @@ def test_sparse_fine_tuning_gives_the_reference_losses_mask_and_student(golden: 
         pytest.skip(f"no ltsft_run_{dtype} among the golden records")
     folder = golden / "bert"
     teacher = AutoModelForTokenClassification.from_pretrained(folder / "teacher_tc", dtype=DTYPES[dtype])
-    student = AutoModelForTokenClassification.from_pretrained(
-        folder / "student_tc_lrf2_hrf1_copy", dtype=DTYPES[dtype]
-    )
+    student = AutoModelForTokenClassification.from_pretrained(folder / "student_tc_lrf2_hrf1_copy", dtype=DTYPES[dtype])
     batches = in_order(load_file(golden / "ltsft" / "train_batches.safetensors"))
     goal = objective(teacher, student, {"hidden": 1.0, "attention": 1.0, "logits": 1.0})
     before = {name: value.detach().clone() for name, value in student.named_parameters()}
@@ -108,5 +109,7 @@ def test_sparse_fine_tuning_gives_the_reference_losses_mask_and_student(golden: 
             if name.endswith(NO_GRADIENT):
                 continue
             assert torch.allclose(student.state_dict()[name], value, rtol=0, atol=1e-4), name
-    untouched = [name for name in masks if not torch.equal(student.get_parameter(name)[~masks[name]], before[name][~masks[name]])]
+    untouched = [
+        name for name in masks if not torch.equal(student.get_parameter(name)[~masks[name]], before[name][~masks[name]])
+    ]
     assert untouched == []

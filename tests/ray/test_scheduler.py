@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.schedulers import FIFOScheduler
+
 from bistil_ray.config import Pruning
 from bistil_ray.distributed.scheduler import MEASURE, PerGroupScheduler, make_scheduler
 from bistil_ray.plan import Plan, Step
-from ray.tune.schedulers import FIFOScheduler
 
 CONTINUE, STOP = FIFOScheduler.CONTINUE, FIFOScheduler.STOP
 MOST = 1000

@@ -1,4 +1,4 @@
-"""The searcher walks the plan: needs before what needs them, nothing twice, and a loss costs only what depends on it."""
+"""The searcher walks the plan: needs come first, nothing comes twice, a loss costs only what depends on it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pickle
 from typing import Any
 
 import pytest
+from ray.tune.search import Searcher
+
 from bistil_ray.distributed.searcher import StepSearcher
 from bistil_ray.plan import Plan, Step
-from ray.tune.search import Searcher
 
 
 def step(kind: str, name: str, **needs: Step) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bistil_ray.config import Execution
 from bistil_ray.distributed.cluster import Resources, find_slot
 from bistil_ray.errors import ConfigError

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from bistil_ray.data.order import chunks_from, count_blocks, read_chunk
 
 # Row groups of two files; one group is empty, as a shard may be.

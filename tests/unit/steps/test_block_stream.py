@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from bistil_ray.data.masking import IGNORED, MaskingVocabulary
 from bistil_ray.data.pack import block_file
 from bistil_ray.steps.blocks import BlockStream, held_out_blocks

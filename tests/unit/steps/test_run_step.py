@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from bistil_ray.steps import run as running
 from bistil_ray.steps.context import Context, Job, LocalContext
 from bistil_ray.steps.run import make_job, run_step

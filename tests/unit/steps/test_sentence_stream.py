@@ -1,4 +1,4 @@
-"""The task phases' batches: every sentence once an epoch, step s is one batch whoever asks, ranks share its sentences."""
+"""The task phases' batches: all sentences once an epoch, step s is one batch whoever asks, ranks share it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.data.tasks import TaggedSentences
 from bistil_ray.models.families import load_tokenizer

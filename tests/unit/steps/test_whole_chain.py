@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
+
 from bistil_ray.config_sources import load_config
 from bistil_ray.inputs import gather_facts
 from bistil_ray.models.taggers import load_tagger
@@ -17,7 +19,6 @@ from bistil_ray.plan import Plan, Step, make_plan
 from bistil_ray.results.records import Record
 from bistil_ray.sparse.delta import apply_delta, load_delta
 from bistil_ray.steps.local import run_here
-from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel
 
 DENSITY = 0.1
 one_family = pytest.mark.parametrize("chain", ["bert_folder"], indirect=True)
@@ -115,8 +116,8 @@ def test_the_sft_changes_no_more_of_the_encoder_than_the_density(chain: Chain) -
     encoder = [name for name in final if not name.startswith("classifier")]
     changed = sum(int((student[name] != final[name]).sum()) for name in encoder)
     total = sum(final[name].numel() for name in encoder)
-    # Some chosen parameters may end where they began; ties with the last chosen are few among floats.
-    assert 0.5 * DENSITY < changed / total <= DENSITY + 2 / total
+    # Some chosen parameters may end where they began, and some may be tied with the last one chosen.
+    assert 0.5 * DENSITY < changed / total <= 1.001 * DENSITY
     delta = load_delta(chain.place("finetune") / "sft")
     assert delta.parameters == changed
     assert set(delta.dense) == {"classifier.weight", "classifier.bias"}
@@ -163,7 +164,7 @@ def test_accumulation_and_an_interruption_change_no_result(chain: Chain, tmp_pat
     assert result["loss"] == pytest.approx(chain.result("distil")["loss"], rel=1e-4)
     assert result["tokens"] == chain.result("distil")["tokens"]
     steps = [json.loads(line)["step"] for line in (tmp_path / distil.key / "metrics.jsonl").read_text().splitlines()]
-    assert 11 <= steps[-1] and steps.count(1) == 1, "the first step was taken once"
+    assert steps[-1] >= 11 and steps.count(1) == 1, "the first step was taken once"
 
 
 @one_family

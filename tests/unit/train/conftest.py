@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from bistil_ray.train.loop import Batch
 from torch import Tensor, nn
+
+from bistil_ray.train.loop import Batch
 
 
 class Toy(nn.Module):

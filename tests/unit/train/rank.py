@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from transformers import AutoModelForMaskedLM
+
 from bistil_ray.models.states import align_layers
 from bistil_ray.train.loop import Batch, Phase, run_phase
 from bistil_ray.train.objectives import Distillation
-from transformers import AutoModelForMaskedLM
 
 WEIGHTS = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}
 
@@ -42,7 +43,8 @@ def main(folder: Path, rank: int, world: int) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
     seen, weights = train(folder, rank, world)
-    torch.save({"seen": seen, "weights": {name: value.data for name, value in weights.items()}}, folder / f"rank-{rank}.pt")
+    found = {"seen": seen, "weights": {name: value.data for name, value in weights.items()}}
+    torch.save(found, folder / f"rank-{rank}.pt")
     dist.destroy_process_group()
 
 

@@ -11,14 +11,15 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import AutoModelForMaskedLM, PreTrainedModel
+
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.models.states import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.train.loop import Batch, Objective, Phase, train_step
 from bistil_ray.train.objectives import Distillation, LabelLearning
 from bistil_ray.train.optim import make_optimizer
-from torch import Tensor
-from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 SCRIPT = Path(__file__).with_name("rank.py")
 LENGTHS = {"full": [12] * 8, "padded": [12, 3, 7, 12, 1, 9, 5, 2]}

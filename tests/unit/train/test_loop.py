@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from bistil_ray.train.loop import MAX_SKIPPED, Batch, NumbersError, Phase, Progress, run_phase
 from bistil_ray.train.objectives import LabelLearning
-from torch import Tensor, nn
 
 PHASE = Phase(steps=8, lr=0.05, precision="fp32", log_every=3, seed=1)
 

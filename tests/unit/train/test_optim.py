@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from bistil_ray.train.optim import autocast, learning_rate, make_optimizer
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from bistil_ray.train.loop import Phase, Progress, run_phase
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.state import checkpoints
@@ -112,6 +113,6 @@ def test_a_finished_phase_is_not_run_again(
     assert equal(final, undisturbed)
 
 
-def test_a_rank_that_does_not_write_leaves_no_checkpoint(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
+def test_a_rank_that_does_not_write_keeps_nothing(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
     run_phase(LabelLearning(make_toy()), PHASE, toy_batches, checkpoints=tmp_path / "none", writes=False)
     assert not (tmp_path / "none").exists()

@@ -1,0 +1,62 @@
+"""Training a masked language model on the blocks of a pack: what ``distil`` and ``pretrain`` share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from ..data.masking import MaskingVocabulary
+from ..storage import replacing
+from ..train.loop import Objective, Phase, run_phase
+from .blocks import BlockStream, training_files
+from .context import Context, Job
+from .examination import Examination
+
+
+def train_on_text(
+    job: Job,
+    context: Context,
+    objective: Objective,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    mask: float,
+    name: str,
+) -> dict[str, Any]:
+    """Minimise ``objective`` over the step's pack, measure ``model`` on held-out text, save it and its tokenizer.
+
+    ``objective`` trains ``model`` or a part of it; ``mask`` is the share of tokens that are corrupted. Gives the result
+    of the step, in which ``name`` is the folder of the model.
+    """
+    settings, pack = job.settings, job.needs["pack"]
+    vocabulary = MaskingVocabulary.from_tokenizer(tokenizer)
+    stream = BlockStream(
+        files=training_files(pack),
+        batch_size=settings["batch_size"],
+        micro_batches=job.runtime.get("accumulation", 1),
+        mask=mask,
+        vocabulary=vocabulary,
+        seed=settings["seed"],
+    )
+    examine = Examination(model, pack, vocabulary, settings, context)
+    progress = run_phase(
+        objective,
+        Phase.from_settings(settings, job.runtime, settings["steps"]),
+        lambda start: stream.batches(context, start, settings["steps"]),
+        checkpoints=job.folder / "checkpoints",
+        report=context.report,
+        after_step=examine,
+        writes=context.rank == 0,
+    )
+    if context.rank == 0:
+        with replacing(job.folder / name) as folder:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    return {
+        name: name,
+        "bits_per_character": examine.measured or examine.measure(),
+        "tokens": progress.tokens,
+        "seconds": progress.seconds,
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "loss": progress.terms,
+    }
