@@ -21,3 +21,7 @@ class ModelError(BistilError):
 
 class StorageError(BistilError):
     """A storage place that cannot be read or written, or that holds something else already."""
+
+
+class ClusterError(BistilError):
+    """A Ray cluster that does not start or cannot be used."""

@@ -12,10 +12,12 @@ import ray
 import torch
 
 from ..config import Execution
-from ..errors import ConfigError
+from ..errors import ClusterError, ConfigError
 from ..plan import Plan
 from .launch import Slot
 
+STARTS = 4
+"""Attempts to start a local cluster."""
 BYTES_PER_TRIAL = 1.2e9
 """Host memory of a trial before any model: Python, torch, transformers and Ray."""
 BYTES_PER_PARAMETER = 24
@@ -63,15 +65,28 @@ def _connect(execution: Execution) -> None:
                 f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}"
             ) from problem
     else:
-        ray.init(
-            address="local",  # never a cluster that happens to run on this machine
-            num_cpus=_cores(),
-            log_to_driver=False,
-            logging_level="ERROR",
-            # An early stop under Ray Train is cleaned up through the dashboard; nothing else needs it.
-            include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
-            object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
-        )
+        _start_local(execution)
+
+
+def _start_local(execution: Execution) -> None:
+    """Start a cluster on this machine; Ray gives its parts 30 seconds, which a busy machine may need twice."""
+    for attempt in range(STARTS):
+        try:
+            ray.init(
+                address="local",  # never a cluster that happens to run on this machine
+                num_cpus=_cores(),
+                log_to_driver=False,
+                logging_level="ERROR",
+                # An early stop under Ray Train is cleaned up through the dashboard; nothing else needs it.
+                include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
+                object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
+            )
+            return
+        except Exception as problem:  # Ray raises the bare class when its node does not come up in time
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                first = str(problem).splitlines()[0]
+                raise ClusterError(f"Ray did not start on this machine in {STARTS} attempts: {first}") from problem
 
 
 def _resources() -> Resources:

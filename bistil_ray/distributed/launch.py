@@ -59,7 +59,7 @@ def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot:
         result = launch(make_job(step, Path(folder)), slot)
     except Exception as problem:
         text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
-        tune.report({"state": "failed", "error": _root_message(problem), "details": text, "progress": 1.0})
+        tune.report({"state": "failed", "error": _one_line(problem), "details": text, "progress": 1.0})
         return
     tune.report({"state": "done", "progress": 1.0, **_figures(result)})
 
@@ -92,13 +92,16 @@ def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    trainer.fit()
+    mistake = trainer.fit().return_value
+    if mistake is not None:
+        raise mistake
     from ..storage import read_result
 
     return read_result(job.folder)
 
 
-def _worker(config: dict[str, Any]) -> None:
+def _worker(config: dict[str, Any]) -> BistilError | None:
+    """Run the step on this rank; give the user's mistake that ended it on all ranks, which Ray must not try again."""
     from ray import train
     from ray.train.torch import get_device
 
@@ -106,7 +109,12 @@ def _worker(config: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(slot.cpus)))
     place = train.get_context()
     report = _forward(train.report)
-    run_step(config["job"], RayContext(report, get_device(), place.get_world_rank(), place.get_world_size()))
+    context = RayContext(report, get_device(), place.get_world_rank(), place.get_world_size())
+    try:
+        run_step(config["job"], context)
+    except BistilError as mistake:
+        return mistake
+    return None
 
 
 def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
@@ -120,15 +128,13 @@ def _figures(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in merged.items() if isinstance(value, int | float | str)}
 
 
-def _root_message(problem: BaseException) -> str:
-    while isinstance(problem, ray.exceptions.RayTaskError | ray.train.TrainingFailedError) and problem.__cause__:
-        problem = problem.__cause__
-    text = str(problem).strip().splitlines()
-    return (
-        f"{type(problem).__name__}: {text[-1] if text else ''}"
-        if not isinstance(problem, BistilError)
-        else str(problem)
-    )
+def _one_line(problem: Exception) -> str:
+    if isinstance(problem, BistilError):
+        return str(problem)
+    last = (str(problem).strip().splitlines() or [""])[-1]
+    # Ray's own errors end with the last line of the traceback they wrap.
+    wraps = isinstance(problem, ray.exceptions.RayTaskError | ray.train.TrainingFailedError)
+    return last if wraps else f"{type(problem).__name__}: {last}"
 
 
 def quiet() -> None:

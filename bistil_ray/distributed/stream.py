@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from ..data.order import Chunk
+from ..errors import BistilError
 from .data_tasks import apply, read
 
 Item = TypeVar("Item")
@@ -48,6 +49,9 @@ class RayContext:
             shared: list[Any] = [products]
             dist.broadcast_object_list(shared)
             products = shared[0]
+        for product in products:
+            if isinstance(product, BistilError):
+                raise product
         return products
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:

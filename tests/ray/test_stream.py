@@ -52,11 +52,20 @@ def square_of_even(number: int) -> dict[str, int]:
     return {"square": number * number}
 
 
+def one_over(number: int) -> float:
+    return 1 / number
+
+
 def test_products_come_in_the_order_of_the_items(context: RayContext) -> None:
     numbers = [8, 2, 0, 6, 4, 2]
     assert context.map(square_of_even, numbers) == [{"square": number * number} for number in numbers]
 
 
-def test_a_failure_in_a_task_is_a_failure_here_and_says_what_it_was(context: RayContext) -> None:
-    with pytest.raises(Exception, match="3 is odd"):
+def test_a_users_mistake_found_in_a_task_comes_back_as_it_was(context: RayContext) -> None:
+    with pytest.raises(DataError, match="^3 is odd$"):
         context.map(square_of_even, [2, 3, 4])
+
+
+def test_any_other_failure_in_a_task_is_a_failure_here(context: RayContext) -> None:
+    with pytest.raises(Exception, match="division by zero"):
+        context.map(one_over, [2, 0])

@@ -131,3 +131,16 @@ def test_ray_train_gives_the_student_that_the_trial_itself_would(
     assert ours["tokens"] == theirs["tokens"]
     # One process does the very same; of two, sums are rounded in another order.
     assert ours["loss"] == (theirs["loss"] if workers == 1 else pytest.approx(theirs["loss"], rel=1e-4))
+
+
+@pytest.mark.slow
+def test_ray_train_tells_a_users_mistake_in_its_own_words_and_does_not_try_again(
+    cluster: None, plan_of: Callable[..., tuple[RunConfig, Plan]], carry_out: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    packing = {"length": 16, "held_out": 1e-9}
+    config, plan = plan_of(storage=str(tmp_path), execution={"launcher": "train"}, packing=packing)
+    pack = plan.steps[0]
+    outcome = carry_out(config, Plan((pack,), plan.largest_model), "broken")
+    state, reason = outcome.states[pack.key]
+    assert state == "failed"
+    assert reason.startswith("the corpus of 'en' gives") and " 0 held out" in reason
