@@ -16,6 +16,7 @@ from .languages import parse_language
 
 Density = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -140,7 +141,7 @@ class RunConfig(Section):
     """Layers of the student; empty means half of the teacher's."""
     densities: Annotated[tuple[Density, ...], Field(min_length=1)] = (0.08,)
     recipes: Annotated[tuple[Literal["bistil", "scratch"], ...], Field(min_length=1)] = ("bistil",)
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     storage: str = "runs"
     name: str | None = None
     vocabulary: Vocabulary = Vocabulary()

@@ -76,7 +76,7 @@ def look_at_teacher(
     """
     folder = locate_model(place, flag)
     facts = check_teacher(folder, layers)
-    positions = facts.max_position_embeddings - family_of(facts).first_position(facts)
+    positions = family_of(facts).longest_text(facts)
     for key, length in lengths.items():
         if length > positions:
             raise ConfigError(

@@ -165,6 +165,8 @@ def encode_words(
         return_attention_mask=False,
         return_token_type_ids=False,
     )
+    # Otherwise a tokenizer saved later would cut what other programs give it.
+    tokenizer.backend_tokenizer.no_truncation()
     places = []
     for index, words in enumerate(sentences):
         first = [-1] * len(words)

@@ -57,7 +57,7 @@ def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 12
 def _text(model: PreTrainedModel, length: int) -> Tensor:
     """Random ids (1, T) without the pad id, which some families give no position."""
     config = model.config
-    length = min(length, config.max_position_embeddings - family_of(config).first_position(config))
+    length = min(length, family_of(config).longest_text(config))
     ids_BT = torch.randint(config.vocab_size - 1, (1, length), generator=torch.Generator().manual_seed(0))
     return ids_BT + (ids_BT >= config.pad_token_id)
 

@@ -95,6 +95,10 @@ class Family:
         """The row of the position embeddings that the first token of a text gets."""
         return config.pad_token_id + 1 if self.positions_follow_padding else 0
 
+    def longest_text(self, config: PreTrainedConfig) -> int:
+        """The number of tokens that a model of this configuration has positions for."""
+        return int(config.max_position_embeddings) - self.first_position(config)
+
     def head_class(self, head: str) -> type[PreTrainedModel]:
         """The class of this family with the given head, a key of ``HEADS``."""
         return getattr(transformers, self.class_stem + HEADS[head])

@@ -21,7 +21,10 @@ def evaluate(
     label_map: Annotated[
         list[str] | None, typer.Option(help="Rename a label, such as DATE=O; may be repeated.")
     ] = None,
-    max_length: Annotated[int, typer.Option(min=8, help="Longest sentence in tokens; words beyond count as O.")] = 256,
+    max_length: Annotated[
+        int | None,
+        typer.Option(min=8, help="Longest sentence in tokens (as many as the model takes); words beyond count as O."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
     """Score a tagger on one or more languages: span F1 by the CoNLL rules, overall and by type."""
@@ -29,7 +32,7 @@ def evaluate(
     from bistil_ray.errors import ConfigError
     from bistil_ray.evaluate.tagging import predict_tags, tagging_scores
     from bistil_ray.languages import parse_languages
-    from bistil_ray.models.families import load_tokenizer
+    from bistil_ray.models.families import family_of, load_tokenizer
     from bistil_ray.models.hub import locate_model
     from bistil_ray.models.taggers import load_tagger, model_labels
     from bistil_ray.steps.run import silence_transformers
@@ -42,11 +45,12 @@ def evaluate(
     silence_transformers()
     tagger, tokenizer = load_tagger(folder), load_tokenizer(folder)
     labels = model_labels(tagger)
+    most = family_of(tagger.config).longest_text(tagger.config)
     gold = {lang: map_labels(read_tagged(file), renamed, labels) for lang, file in files.items()}
     scores = {}
     for lang, sentences in gold.items():
         with stderr().status(f"scoring {lang}"):
-            predicted = predict_tags(tagger, tokenizer, sentences, labels, max_length=max_length)
+            predicted = predict_tags(tagger, tokenizer, sentences, labels, max_length=min(max_length or most, most))
         scores[lang] = tagging_scores(sentences.tags, predicted)
     if as_json:
         rows = [
