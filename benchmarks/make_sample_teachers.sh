@@ -8,5 +8,5 @@ pretrain() {  # name layers steps
   bistil-ray pretrain --langs en,sw,yo,ha --corpora "$work/sample/corpora" --tokenizer "$work/sample/tokenizer" \
     --layers "$2" --hidden 128 --heads 4 --steps "$3" --batch-size 16 --length 64 --lr 2e-3 --out "$work/teachers/$1"
 }
-pretrain sample-base 4 3000
+pretrain sample-base 4 4500
 pretrain sample-small 2 1500

@@ -20,11 +20,13 @@ from bistil_ray.sample.scene import name_pool
 from bistil_ray.sample.sentences import SentenceMaker, Tagged, detokenise
 
 SEED = 2024
-VERSION = b"3"
+VERSION = b"4"
 """Part of every file; raise it when a change here changes the data, so that older files are written anew."""
 DOCUMENTS = 6000
 SOURCE = "en"
 TRANSLATED_SHARE = 0.6
+TEXT_INSTITUTIONS, LABELLED_INSTITUTIONS = 0.25, 0.08
+"""Share of organisations that each language names in its own words, in text and in labelled sentences."""
 SPLITS: Mapping[str, int] = {"train": 2000, "validation": 300, "test": 400}
 LEXICONS: Mapping[str, Lexicon] = {
     "en": lexicon_en.LEXICON,
@@ -78,7 +80,7 @@ def documents(language: str, seed: int = SEED) -> Iterator[str]:
     and in English.
     """
     random = _generator(seed, "corpus", language)
-    pool = name_pool()
+    pool = name_pool(TEXT_INSTITUTIONS)
     maker, english = (SentenceMaker(LEXICONS[name], pool, random) for name in (language, SOURCE))
     for _ in range(DOCUMENTS):
         if language != SOURCE and random.random() < TRANSLATED_SHARE:
@@ -94,7 +96,8 @@ def tagged_sentences(language: str, split: str, seed: int = SEED) -> Iterator[Ta
     Training sets use one half of the names, validation and test sets the other: what a model has only learnt by heart
     in training is of no use to it in the test, what it knows from the corpora is.
     """
-    pool = name_pool((lambda name: not is_evaluation_name(name)) if split == "train" else is_evaluation_name)
+    keep = (lambda name: not is_evaluation_name(name)) if split == "train" else is_evaluation_name
+    pool = name_pool(LABELLED_INSTITUTIONS, keep)
     maker = SentenceMaker(LEXICONS[language], pool, _generator(seed, split, language))
     for _ in range(SPLITS[split]):
         yield maker.sentence()

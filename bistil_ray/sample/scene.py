@@ -31,6 +31,8 @@ class NamePool:
     company_kinds: tuple[str, ...]
     one_word_companies: tuple[str, ...]
     club_kinds: tuple[str, ...]
+    institution_share: float
+    """Share of organisations that each language names in its own words."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Institution:
     parts: Mapping[str, str]
 
 
-def name_pool(keep: Callable[[str], bool] = lambda name: True) -> NamePool:
+def name_pool(institution_share: float, keep: Callable[[str], bool] = lambda name: True) -> NamePool:
     """The shared names for which ``keep`` holds, list by list."""
 
     def chosen(all_names: Sequence[str]) -> tuple[str, ...]:
@@ -72,6 +74,7 @@ def name_pool(keep: Callable[[str], bool] = lambda name: True) -> NamePool:
         company_kinds=chosen(names.COMPANY_KINDS),
         one_word_companies=chosen(names.ONE_WORD_COMPANIES),
         club_kinds=chosen(names.CLUB_KINDS),
+        institution_share=institution_share,
     )
 
 
@@ -137,10 +140,10 @@ class Scene:
     def _organisation(self, institutions: int) -> Company | Institution:
         draw, pool = self._random, self._pool
         form = draw.random()
-        if form < 0.25:
+        if form < pool.institution_share:
             parts = {"CITY": pool.cities, "LAND": pool.lands, "FAMILY": pool.families}
             return Institution(draw.randrange(institutions), {slot: draw.choice(of) for slot, of in parts.items()})
-        if form < 0.45:
+        if form < pool.institution_share + 0.2:
             return Company((draw.choice(pool.one_word_companies),))
         return Company((draw.choice(pool.company_names), draw.choice(pool.company_kinds)))
 
