@@ -6,6 +6,7 @@ reports it as its result, so that only lost processes are retried by Ray.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import traceback
@@ -67,7 +68,10 @@ def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot:
 def _in_process(job: Job, slot: Slot) -> dict[str, Any]:
     torch.set_num_threads(max(1, int(slot.cpus)))
     device = torch.device("cuda" if slot.gpus else "cpu")
-    return run_step(job, RayContext(_forward(tune.report), device))
+    try:
+        return run_step(job, RayContext(_forward(tune.report), device))
+    finally:
+        gc.collect()  # one process runs many steps, and models hold themselves in cycles
 
 
 def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
