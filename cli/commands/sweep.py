@@ -129,6 +129,7 @@ def _carry_out(
     from bistil_ray.distributed.progress import Board
     from bistil_ray.distributed.sweep import open_run, run_sweep
     from bistil_ray.results.records import read_records
+    from bistil_ray.results.tables import arrange
 
     from .results import show_records
 
@@ -138,7 +139,7 @@ def _carry_out(
     if as_json:
         typer.echo(json.dumps([record.model_dump() for record in records]))
     else:
-        show_records(records, console)
+        show_records(arrange(records), console)
         _say_where(run, console)
     if outcome.interrupted:
         console.print(
