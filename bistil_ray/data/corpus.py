@@ -17,6 +17,10 @@ _BATCH_ROWS = 1024
 _BATCH_BYTES = 16_000_000
 
 
+LANGUAGE = "{lang}"
+"""What stands for the language in a place whose names hold more than that."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """A part of a corpus that one worker reads: one row group of one file."""
@@ -29,9 +33,13 @@ class Shard:
 def corpus_files(corpora: str, language: str) -> list[str]:
     """Find ``<corpora>/<language>.parquet`` or ``<corpora>/<language>/*.parquet``, ordered by name.
 
-    ``corpora`` is a folder, ``s3://``, ``gs://`` or ``hf://datasets/...``. If both exist, the single file is
-    taken. DataError says which paths were looked for and which languages are there.
+    ``corpora`` is a folder, ``s3://``, ``gs://`` or ``hf://datasets/...``; where it holds ``{lang}``, the language
+    stands there instead of below it. If both exist, the single file is taken. DataError says which paths were looked
+    for and which languages are there.
     """
+    if LANGUAGE in corpora:
+        place, _, language = corpora.replace(LANGUAGE, language).rstrip("/").rpartition("/")
+        corpora = place or "."
     single, folder = inside(corpora, language + SUFFIX), inside(corpora, language)
     if is_file(single):
         return [single]

@@ -17,7 +17,7 @@ class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
     ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped.
-    A step that needs a failed or pruned one is skipped; the rest goes on.
+    A step that needs a failed one is skipped, one that needs a pruned one is pruned; the rest goes on.
     """
 
     def __init__(self, plan: Plan, done: Sequence[str], outcome: Outcome) -> None:
@@ -62,10 +62,11 @@ class StepSearcher(Searcher):
         for key, step in list(self._waiting.items()):
             if lost.key in step.needs.values() and key in self._waiting:
                 del self._waiting[key]
-                self._outcome(
-                    step, "skipped", f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}"
-                )
-                self._skip_dependants(step, "skipped")
+                # What follows a student that was stopped on purpose is no failure of the run.
+                own = "pruned" if state == "pruned" else "skipped"
+                reason = f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}"
+                self._outcome(step, own, reason)
+                self._skip_dependants(step, own)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out whom to tell: Tune stores its searcher, and a terminal is not part of an experiment."""

@@ -102,7 +102,7 @@ def test_a_step_that_was_stopped_early_is_pruned(told: Told) -> None:
     searcher.on_trial_complete("2", {"state": "running", "tokens": 5})
     assert told[-2:] == [
         (SW.key, "pruned", "stopped early"),
-        (SW_TUNED.key, "skipped", f"needs {SW.title}, which was pruned"),
+        (SW_TUNED.key, "pruned", f"needs {SW.title}, which was pruned"),
     ]
 
 

@@ -46,6 +46,12 @@ def test_a_folder_of_files_comes_in_order_of_names(write_texts: WriteTexts, tmp_
     assert corpus_files(str(tmp_path), "yo") == sorted(paths)
 
 
+def test_the_language_may_stand_inside_the_name(write_texts: WriteTexts, tmp_path: Path) -> None:
+    paths = [write_texts(f"2023.{lang}/part-0.parquet", ["a"]) for lang in ("sw", "yo")]
+    assert [corpus_files(f"{tmp_path}/2023.{{lang}}", lang) for lang in ("sw", "yo")] == [[path] for path in paths]
+    assert f"{tmp_path}/2023.ha/*.parquet" in refusal(lambda: corpus_files(f"{tmp_path}/2023.{{lang}}/", "ha"))
+
+
 def test_a_missing_language_names_paths_and_languages(write_texts: WriteTexts, tmp_path: Path) -> None:
     write_texts("sw.parquet", ["a"])
     write_texts("yo/1.parquet", ["a"])

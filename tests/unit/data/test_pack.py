@@ -115,9 +115,7 @@ def test_sharding_does_not_move_documents_between_the_sides(
         assert sum(getattr(part, fact) for part in parts) == getattr(whole[0], fact)
 
 
-def test_doing_a_shard_again_gives_the_same_files(
-    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
-) -> None:
+def test_doing_a_shard_again_gives_the_same_files(write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path) -> None:
     path = write_texts("sw.parquet", ROWS, rows_per_group=200)
     pack(path, tokenizer_json, tmp_path)
     files = sorted((tmp_path / "blocks").iterdir()) + sorted((tmp_path / "held_out").iterdir())
@@ -166,9 +164,7 @@ def test_counts_are_those_of_the_text_without_markers(
     assert counts.dtype == np.int64 and counts.tolist() == [ids[id] for id in range(len(tokenizer))]
 
 
-def test_a_shard_of_bad_rows_alone_gives_nothing(
-    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
-) -> None:
+def test_a_shard_of_bad_rows_alone_gives_nothing(write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path) -> None:
     path = write_texts("sw.parquet", [None, "", b"\xff"])
     assert pack(path, tokenizer_json, tmp_path)[0].blocks == 0
     assert count_shard(list_shards([path], "text")[0], "text", tokenizer_json).sum() == 0
