@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .errors import ConfigError
 from .languages import parse_language
 
 Density = Annotated[float, Field(gt=0, le=1)]
@@ -19,6 +20,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Precision = Literal["auto", "fp32", "bf16"]
+RecipeName = Literal["bistil", "scratch", "distilmbert", "minilmv2", "nodistil", "teacher"]
 
 
 class Section(BaseModel):
@@ -72,16 +74,44 @@ class Distillation(Optimisation):
     """Share of tokens corrupted in the input of teacher and student."""
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
-    layer_choice: Literal["regular", "bottom"] = "regular"
+    layer_choice: Literal["regular", "bottom", "top", "distilbert"] | tuple[NonNegativeInt, ...] = "regular"
+    """Which of the teacher's layers the student starts from: the last of each group, the first ones, the last ones, or
+    these, counted from 0."""
+    embedding_rank: PositiveInt | None = None
+    """Factorise the embeddings to so many dimensions: most of a small student's size is in them."""
+    relation_heads: PositiveInt | None = None
+    """Recipe minilmv2: heads that its relations are computed in; heads of 16 units if not given."""
+    relation_layer: NonNegativeInt | None = None
+    """Recipe minilmv2: the teacher's layer to learn from, counted from 0; its last if not given."""
     evaluations: PositiveInt = 5
     """How often bits per character are measured, evenly spaced, the last time at the end."""
 
 
+class Adaptation(Optimisation):
+    """Sparse fine-tuning of the teacher to each language, by masked language modelling, before phase 1."""
+
+    enabled: bool = False
+    lr: Annotated[float, Field(gt=0)] = 5e-5
+    density: Density = 0.04
+    """Share of the encoder that a language's SFT may change."""
+    dense_steps: PositiveInt = 10_000
+    sparse_steps: PositiveInt = 10_000
+    mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    l1: Annotated[float, Field(ge=0)] = 0.1
+    """Strength of the pull towards the teacher's own weights."""
+    freeze: tuple[Literal["layer_norm", "output_embedding"], ...] = ("layer_norm", "output_embedding")
+    seed: int = 0
+
+
 class TaskTeaching(Optimisation):
-    """Fine-tuning of the teacher on the task, in the source language."""
+    """Fine-tuning of the teacher on the task."""
 
     lr: Annotated[float, Field(gt=0)] = 5e-5
+    density: Density | None = None
+    """Tune so large a share of the encoder (LT-SFT, as published); all of it if not given."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Full fine-tuning, which with a density decides which parameters may change."""
+    sparse_epochs: Annotated[float, Field(gt=0)] = 10.0
     max_length: Annotated[int, Field(ge=8)] = 256
 
 
@@ -131,28 +161,37 @@ class RunConfig(Section):
     teachers: Names
     corpora: str
     text_column: str = "text"
-    task: Literal["ner"] = "ner"
+    task: Literal["ner", "pos", "dep", "nli", "qa", "topic", "sentiment"] = "ner"
     task_data: str
+    task_sources: tuple[str, ...] = ()
+    """Languages whose labels are learned from, the source among them; empty means the source alone."""
     label_map: dict[str, str] = {}
     """Labels of the data renamed before use, such as ``DATE: O``."""
     task_teacher: str | dict[str, str] | None = None
     """A checkpoint already fine-tuned on the task, for one teacher, or per teacher."""
+    language_sfts: str | dict[str, str] | None = None
+    """Language SFTs that exist already, by language or as a place with ``{lang}`` in it: composable-sft's or ours."""
     layers: tuple[PositiveInt, ...] = ()
     """Layers of the student; empty means half of the teacher's."""
+    hidden: tuple[PositiveInt, ...] = ()
+    """Hidden units of the student; empty means the teacher's."""
     densities: Annotated[tuple[Density, ...], Field(min_length=1)] = (0.08,)
-    recipes: Annotated[tuple[Literal["bistil", "scratch"], ...], Field(min_length=1)] = ("bistil",)
+    recipes: Annotated[tuple[RecipeName, ...], Field(min_length=1)] = ("bistil",)
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     storage: str = "runs"
     name: str | None = None
     vocabulary: Vocabulary = Vocabulary()
     packing: Packing = Packing()
+    adapt: Adaptation = Adaptation()
     distil: Distillation = Distillation()
     teach: TaskTeaching = TaskTeaching()
     finetune: TaskDistillation = TaskDistillation()
     pruning: Pruning = Pruning()
     execution: Execution = Execution()
 
-    @field_validator("langs", "teachers", "layers", "densities", "recipes", "seeds", mode="before")
+    @field_validator(
+        "langs", "task_sources", "teachers", "layers", "hidden", "densities", "recipes", "seeds", mode="before"
+    )
     @classmethod
     def _listed(cls, value: Any) -> Any:  # noqa: ANN401
         """Take ``a,b`` and a lone value for lists, as flags give them."""
@@ -160,12 +199,12 @@ class RunConfig(Section):
             return [part.strip() for part in value.split(",") if part.strip()]
         return [value] if isinstance(value, int | float) else value
 
-    @field_validator("langs")
+    @field_validator("langs", "task_sources")
     @classmethod
     def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(parse_language(code) for code in value)
 
-    @field_validator("langs", "teachers", "layers", "densities", "recipes", "seeds")
+    @field_validator("langs", "task_sources", "teachers", "layers", "hidden", "densities", "recipes", "seeds")
     @classmethod
     def _each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(value))
@@ -174,6 +213,19 @@ class RunConfig(Section):
     @classmethod
     def _source(cls, value: str) -> str:
         return parse_language(value, "--source")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.task_sources and self.source not in self.task_sources:
+            raise ConfigError(
+                f"--task-sources {','.join(self.task_sources)} lacks the source language {self.source!r}: add it"
+            )
+        return self
+
+    @property
+    def taught_in(self) -> tuple[str, ...]:
+        """The languages whose labels are learned from, the source first."""
+        return tuple(dict.fromkeys((self.source, *self.task_sources)))
 
     @field_validator("name")
     @classmethod

@@ -31,28 +31,30 @@ class TeacherFacts:
         """Parameters of the whole teacher, nearly: matrices and word embeddings."""
         return self.body_parameters(self.layers) + self.vocab_size * self.hidden
 
-    def body_parameters(self, layers: int) -> int:
-        """Parameters of ``layers`` transformer layers of this teacher's width (matrices only)."""
-        return layers * (4 * self.hidden**2 + 2 * self.hidden * self.intermediate)
+    def body_parameters(self, layers: int, hidden: int | None = None) -> int:
+        """Parameters of ``layers`` layers (matrices only), of this teacher's width or narrowed to ``hidden`` units."""
+        width = hidden or self.hidden
+        return layers * (4 * width**2 + 2 * width * (self.intermediate * width // self.hidden))
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """The labelled data of a run: files by language and split, and what the source's training split holds.
+    """The labelled data of a run: files by language and split, training rows by language, the labels of the source's.
 
     ``given`` holds checkpoints that are already fine-tuned on the task, by teacher name.
     """
 
     files: Mapping[str, Mapping[str, Input]]
-    train_rows: int
+    train_rows: Mapping[str, int]
     labels: Sequence[str]
     given: Mapping[str, Input] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a plan needs to know of the world: teachers, corpora by language, labelled data."""
+    """Everything a plan needs to know of the world: teachers, corpora, labelled data, given SFTs by language."""
 
     teachers: Sequence[TeacherFacts]
     corpora: Mapping[str, Input]
     task: TaskFacts
+    language_sfts: Mapping[str, Input] = field(default_factory=dict)

@@ -8,13 +8,18 @@ from pathlib import Path
 
 from .config import RunConfig
 from .data.corpus import corpus_files, list_shards
+from .data.examples import Examples, read_examples, task_files
 from .data.fingerprint import content_fingerprint
-from .data.tasks import label_set, map_labels, read_tagged, task_files
 from .errors import ConfigError, ModelError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
-from .models.families import check_teacher, family_of, load_tokenizer
-from .models.hub import locate_model
-from .models.taggers import check_labels
+from .models.families import family_of
+from .models.heads import check_labels
+from .models.hub import locate_model, locate_sft
+from .models.layers import layer_map
+from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
+from .planning.text_steps import Shape, default_depth
+from .sparse.given import is_sft
+from .tasks.registry import TASKS
 
 
 def gather_facts(config: RunConfig) -> Facts:
@@ -27,37 +32,53 @@ def gather_facts(config: RunConfig) -> Facts:
         "teach.max_length": config.teach.max_length,
         "finetune.max_length": config.finetune.max_length,
     }
-    teachers = [look_at_teacher(place, name, config.layers, lengths) for place, name in names.items()]
+    teachers = [look_at_teacher(place, name, lengths) for place, name in names.items()]
+    for teacher in teachers:
+        check_students(teacher, config)
+    adapted = config.taught_in if config.adapt.enabled else ()
     corpora = {
-        lang: look_at_corpus(config.corpora, lang, config.text_column) for lang in (config.source, *config.langs)
+        lang: look_at_corpus(config.corpora, lang, config.text_column)
+        for lang in dict.fromkeys((config.source, *config.langs, *adapted))
     }
-    return Facts(teachers, corpora, look_at_task(config))
+    return Facts(teachers, corpora, look_at_task(config), _given_language_sfts(config))
 
 
 def look_at_task(config: RunConfig) -> TaskFacts:
     """Check the labelled data and the task teachers given for it.
 
-    Needed are the source's training split and each target's test split; all labels must be in the training split.
+    Needed are the training split of each language whose labels are learned from and each target's test split; all
+    labels must be in the source's training split.
     """
-    places = {lang: task_files(config.task_data, lang, "test") for lang in config.langs}
-    places[config.source] = task_files(config.task_data, config.source, "train", *places.get(config.source, ()))
-    train = read_tagged(places[config.source]["train"])
-    labels = label_set(train, config.label_map)
-    for lang, splits in places.items():
-        for split in {"test"} | ({"validation"} if lang == config.source else set()):
-            if split in splits:
-                map_labels(read_tagged(splits[split]), config.label_map, labels)
+    task = TASKS[config.task]
+    needed = {lang: ["test"] for lang in config.langs}
+    for lang in config.taught_in:
+        needed.setdefault(lang, []).append("train")
+    places = {lang: task_files(config.task_data, lang, *splits) for lang, splits in needed.items()}
+
+    def read(lang: str, split: str) -> Examples:
+        examples = read_examples(places[lang][split], task.columns)
+        task.check(examples)
+        return examples
+
+    train = {lang: read(lang, "train") for lang in config.taught_in}
+    labels = task.labels(train[config.source], config.label_map)
+    needed[config.source] += [split for split in ("test", "validation") if split in places[config.source]]
+    for lang, splits in needed.items():
+        for split in dict.fromkeys(splits):
+            task.relabel(train[lang] if split == "train" else read(lang, split), config.label_map, labels)
     files = {
         lang: {split: Input(uri, content_fingerprint(uri)) for split, uri in splits.items()}
         for lang, splits in places.items()
     }
-    return TaskFacts(files, len(train), labels, _given_task_teachers(config, labels))
+    rows = {lang: len(examples) for lang, examples in train.items()}
+    return TaskFacts(files, rows, labels, _given_task_teachers(config, labels))
 
 
-def look_at_student(place: str) -> tuple[Input, int]:
-    """Check a phase-1 student; give it and its number of layers."""
+def look_at_student(place: str) -> tuple[Input, Shape]:
+    """Check a phase-1 student; give it and its shape."""
     folder = locate_model(place, "--student")
-    return Input(str(folder), content_fingerprint(str(folder))), check_teacher(folder, ()).num_hidden_layers
+    facts = check_teacher(folder)
+    return Input(str(folder), content_fingerprint(str(folder))), Shape(facts.num_hidden_layers, facts.hidden_size)
 
 
 def display_names(places: Sequence[str]) -> dict[str, str]:
@@ -67,25 +88,19 @@ def display_names(places: Sequence[str]) -> dict[str, str]:
     return {place: name if clashes[name] == 1 else place for place, name in last.items()}
 
 
-def look_at_teacher(
-    place: str, name: str, layers: Sequence[int], lengths: Mapping[str, int], flag: str = "--teachers"
-) -> TeacherFacts:
-    """Check a teacher and that students of ``layers`` can be cut from it (half its layers where none are given).
+def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str = "--teachers") -> TeacherFacts:
+    """Check a teacher.
 
     ``lengths`` are the settings, by key, that say how many tokens it will see at once; it must have positions for them.
     """
     folder = locate_model(place, flag)
-    facts = check_teacher(folder, layers)
+    facts = check_teacher(folder)
     positions = family_of(facts).longest_text(facts)
     for key, length in lengths.items():
         if length > positions:
             raise ConfigError(
                 f"{key} is {length}, but {place} sees at most {positions} tokens: --set {key}={positions}"
             )
-    if not layers and facts.num_hidden_layers % 2:
-        raise ModelError(
-            f"{place} has {facts.num_hidden_layers} layers, which cannot be halved: give the student's (--layers)"
-        )
     return TeacherFacts(
         name=name,
         model=Input(str(folder), content_fingerprint(str(folder))),
@@ -95,6 +110,27 @@ def look_at_teacher(
         intermediate=facts.intermediate_size,
         vocab_size=facts.vocab_size,
     )
+
+
+def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
+    """ModelError unless students of every depth and width that ``config`` names can be made from a teacher."""
+    choice, widths = config.distil.layer_choice, [width for width in config.hidden if width != teacher.hidden]
+    if not config.layers and isinstance(choice, str) and teacher.layers % 2:
+        raise ModelError(
+            f"{teacher.name} has {teacher.layers} layers, which cannot be halved: give the student's (--layers)"
+        )
+    for layers in config.layers or (default_depth(config.distil, teacher.layers),):
+        try:
+            layer_map(teacher.layers, layers, choice)
+        except ModelError as problem:
+            raise ModelError(f"{teacher.name}: {problem}") from None
+    if max(widths, default=0) > teacher.hidden:
+        raise ModelError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")
+    if widths and "distilmbert" in config.recipes:
+        raise ModelError(
+            f"recipe distilmbert compares hidden states as they are: it makes no student of --hidden {widths[0]} from "
+            f"the {teacher.hidden} units of {teacher.name}"
+        )
 
 
 def look_at_tokenizer(place: str, flag: str = "--tokenizer") -> Input:
@@ -113,12 +149,7 @@ def look_at_corpus(corpora: str, lang: str, column: str) -> Input:
 
 def _tokenizer(folder: Path) -> Input:
     # What a tokenizer does is in tokenizer.json; its configuration beside it names classes and roles.
-    files = [
-        folder / "tokenizer.json",
-        folder / "tokenizer_config.json",
-        folder / "vocab.txt",
-        folder / "sentencepiece.bpe.model",
-    ]
+    files = [folder / name for name in ("tokenizer_config.json", *TOKENIZER_FILES)]
     return Input(str(folder), "+".join(content_fingerprint(str(file)) for file in files if file.is_file()))
 
 
@@ -140,5 +171,24 @@ def _given_task_teachers(config: RunConfig, labels: Sequence[str]) -> dict[str, 
         names.get(place, place): locate_model(checkpoint, "task_teacher") for place, checkpoint in given.items()
     }
     for folder in checkpoints.values():
-        check_labels(folder, check_teacher(folder, ()).id2label.values(), labels)
+        if labels and not is_sft(folder):
+            check_labels(folder, check_teacher(folder).id2label.values(), labels)
     return {name: Input(str(folder), content_fingerprint(str(folder))) for name, folder in checkpoints.items()}
+
+
+def _given_language_sfts(config: RunConfig) -> dict[str, Input]:
+    given = config.language_sfts
+    if given is None:
+        return {}
+    if len(config.teachers) > 1:
+        raise ConfigError("language_sfts belong to one teacher, but there are several: give one (--teachers)")
+    if config.adapt.enabled:
+        raise ConfigError("language_sfts are given and adapt.enabled would make them: leave out one of the two")
+    languages = dict.fromkeys((*config.taught_in, *config.langs))
+    if isinstance(given, str):
+        given = {lang: given.replace("{lang}", lang) for lang in languages}
+    missing = [lang for lang in languages if lang not in given]
+    if missing:
+        raise ConfigError(f"language_sfts have none for {missing[0]!r}: they name {', '.join(given)}")
+    places = {lang: locate_sft(given[lang], "language_sfts") for lang in languages}
+    return {lang: Input(str(place), content_fingerprint(str(place))) for lang, place in places.items()}

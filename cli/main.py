@@ -20,6 +20,7 @@ from bistil_ray.errors import BistilError
 # of its own, ``app``. All are imported at every call: what is heavy is imported inside the functions.
 COMMANDS = (
     "sweep",
+    "adapt",
     "distill",
     "finetune",
     "pretrain",

@@ -6,7 +6,7 @@ Strings are taken as bytes first: those in a file need not be valid, and one bad
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -22,37 +22,16 @@ def usable_texts(column: pa.Array, tally: Counter[str]) -> list[str]:
     """
     texts = []
     for value in column.cast(pa.large_binary()).to_pylist():
-        decoded = _decoded([value], tally)
-        if decoded is not None and decoded[0].strip():
-            texts.append(decoded[0])
-        elif decoded is not None:
+        text = decoded([value], tally)
+        if text is not None and text[0].strip():
+            texts.append(text[0])
+        elif text is not None:
             tally["empty"] += 1
     return texts
 
 
-def usable_lists(columns: Sequence[pa.Array], tally: Counter[str]) -> Iterator[tuple[int, list[tuple[str, ...]]]]:
-    """Give the number of each usable row and its lists of strings, one per column (each a list<string>).
-
-    A row is left out, and counted as ``usable_texts`` does, if that is due for one of its lists, or if all
-    are empty.
-    """
-    as_bytes = [column.cast(pa.large_list(pa.large_binary())).to_pylist() for column in columns]
-    for number, row in enumerate(zip(*as_bytes, strict=True)):
-        lists: list[tuple[str, ...]] = []
-        for values in row:
-            decoded = _decoded(values, tally)
-            if decoded is None:
-                break
-            lists.append(decoded)
-        else:
-            if any(lists):
-                yield number, lists
-            else:
-                tally["empty"] += 1
-
-
-def _decoded(values: Sequence[bytes | None] | None, tally: Counter[str]) -> tuple[str, ...] | None:
-    """Decode the strings of one row; None, and counted, if they are not all good."""
+def decoded(values: Sequence[bytes | None] | None, tally: Counter[str]) -> tuple[str, ...] | None:
+    """Decode the strings of one row; None, and counted in ``tally`` as ``usable_texts`` does, if not all are good."""
     present = [value for value in values or [] if value is not None]
     if values is None or len(present) < len(values):
         tally["null"] += 1

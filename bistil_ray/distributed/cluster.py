@@ -13,7 +13,7 @@ import torch
 
 from ..config import Execution
 from ..errors import ClusterError, ConfigError
-from ..plan import Plan
+from ..planning.plan import Plan
 from .launch import Slot
 
 STARTS = 4

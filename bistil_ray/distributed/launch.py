@@ -20,7 +20,7 @@ import torch
 from ray import tune
 
 from ..errors import BistilError
-from ..plan import Step
+from ..planning.step import Step
 from ..steps.context import Job
 from ..steps.run import make_job, run_step
 from .stream import MAP_CPUS, RayContext

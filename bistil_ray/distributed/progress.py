@@ -13,7 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..plan import Plan, Step
+from ..planning.plan import Plan
+from ..planning.step import Step
 from .launch import Slot
 
 PLAIN_SECONDS = 15

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
 from ..config import Pruning
-from ..plan import Plan
+from ..planning.plan import Plan
 
 MEASURE = "bits_per_character"
 Make = Callable[[], AsyncHyperBandScheduler]

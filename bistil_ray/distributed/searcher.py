@@ -7,7 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from ..plan import Plan, Step
+from ..planning.plan import Plan
+from ..planning.step import Step
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"

@@ -13,7 +13,8 @@ from typing import Any
 from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
 from ..errors import StorageError
-from ..plan import Plan, Step
+from ..planning.plan import Plan
+from ..planning.step import Step
 from ..results.records import Record, append_record, read_records
 from ..results.tables import best_per_language
 from ..storage import is_done, read_result, replacing, write_json, write_text

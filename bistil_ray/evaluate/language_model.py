@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +12,7 @@ from transformers import PreTrainedModel
 
 from ..data.masking import IGNORED, MaskingVocabulary, corrupt
 from ..errors import DataError
+from ..models.logits_at import logits_at
 
 PROBABILITY = 0.15
 
@@ -46,8 +44,10 @@ def bits_per_character(
         part = slice(start, start + batch_size)
         labels_M = labels_NT[part][chosen_NT[part]].to(model.device)
         if len(labels_M):
-            with torch.inference_mode(), _head_sees(model, chosen_NT[part].to(model.device)):
-                logits_MV = model(input_ids=inputs_NT[part].to(model.device)).logits[0]
+            with torch.inference_mode():
+                logits_MV = logits_at(
+                    model, {"input_ids": inputs_NT[part].to(model.device)}, chosen_NT[part].to(model.device)
+                )
             total += float(functional.cross_entropy(logits_MV.float(), labels_M, reduction="sum"))
     model.train(training)
     return total / int(chosen_NT.sum()) * pieces / math.log(2) / characters
@@ -61,21 +61,3 @@ def _masked(ids_NT: Tensor, vocabulary: MaskingVocabulary, seed: int) -> tuple[T
         inputs_NT, labels_NT = corrupt(ids_NT, vocabulary, PROBABILITY, generator)
         if (labels_NT != IGNORED).any():
             return inputs_NT, labels_NT
-
-
-@contextmanager
-def _head_sees(model: PreTrainedModel, chosen_BT: Tensor) -> Iterator[None]:
-    """Let the masked-LM head of any family see the chosen positions alone, as one row: logits are (1, M, V).
-
-    Logits of every position would be by far the largest tensor.
-    """
-
-    def choose(module: torch.nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
-        output.last_hidden_state = output.last_hidden_state[chosen_BT][None]
-        return output
-
-    hook = model.base_model.register_forward_hook(choose)
-    try:
-        yield
-    finally:
-        hook.remove()

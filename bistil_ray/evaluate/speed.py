@@ -64,8 +64,8 @@ def _text(model: PreTrainedModel, length: int) -> Tensor:
 
 def _count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
     # The counter knows no fused attention of the CPU; written out, attention is the matrix products that it
-    # counts.
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    # counts. It fails without gradients where a module is called with a parameter (DeBERTa's positions).
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(input_ids=ids_BT)
     return int(counter.get_total_flops())
 

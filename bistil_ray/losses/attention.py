@@ -49,6 +49,18 @@ def attention_mse(
     return torch.stack(layers).mean() / entries
 
 
+def group_heads(map_BHTT: Tensor, heads: int) -> Tensor:
+    """Average an attention map over groups of neighbouring heads, so that ``heads`` are left: what fewer heads learn.
+
+    ValueError if the number of heads does not divide.
+    """
+    if map_BHTT.shape[1] == heads:
+        return map_BHTT
+    if map_BHTT.shape[1] % heads:
+        raise ValueError(f"{map_BHTT.shape[1]} heads cannot be averaged to {heads}")
+    return map_BHTT.unflatten(1, (heads, -1)).mean(2)
+
+
 def reference_attention_mse(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     """``attention_mse`` over the entries where the teacher's probability is not exactly 0, as published.
 

@@ -1,32 +1,22 @@
-"""What differs between families of encoders, and how teachers are loaded and checked.
+"""What differs between families of encoders.
 
-A family is a ``Family`` in ``FAMILIES``. To add one whose encoder is an embedding module and a list of
-layers, and whose attention goes through transformers' attention interface (``models/states.py`` relies on
-that), write down where these parts are; everything else in the project asks the family. A family with another
-kind of attention needs its own way to hand out attention maps in ``models/states.py`` as well.
+A family is a ``Family`` in ``FAMILIES``. To add one, write down where its parts are; everything else in the
+project asks the family. A family whose attention goes through transformers' attention interface needs no more
+than that; for another say in ``OwnAttention`` where its parts come out (``models/states.py`` listens there).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any, NamedTuple
 
-import torch
 import transformers
-from safetensors import safe_open
-from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForMaskedLM,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from bistil_ray.errors import ModelError
+from bistil_ray.models.layers import Alignment
 
 # What a model may carry on top of its encoder, and how transformers names the class after the family's stem.
 HEADS = {
@@ -36,14 +26,20 @@ HEADS = {
     "sequence-classification": "ForSequenceClassification",
     "question-answering": "ForQuestionAnswering",
 }
-WEIGHT_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
-# Any of these is enough for a fast tokenizer; with none of them transformers silently makes up an empty one.
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "vocab.json")
+
+# What the model types of a family's dependency parsers end in, whose configurations are the family's otherwise.
+PARSER = "-biaffine-parser"
+
+
+class OwnAttention(NamedTuple):
+    """Modules inside an attention that computes by itself: it calls the first three with the hidden states
+    before it uses them otherwise, and hands its probabilities (BHTT) to the last.
+    """
+
+    query: str
+    key: str
+    value: str
+    probabilities: str
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,16 @@ class Family:
 
     ``name`` is the ``model_type`` of its configurations, ``class_stem`` the beginning of its class names,
     ``prefix`` the attribute of a headed model that holds the encoder (and so the beginning of the encoder's
-    parameter names); ``layers_at`` and ``embeddings_at`` are places inside the encoder. ``dropout_keys`` are
-    the configuration keys that a student has at 0. ``positions_follow_padding``: positions are counted from
-    the pad id + 1, as in RoBERTa.
+    parameter names). ``layers_at`` and ``embeddings_at`` are places inside the encoder, ``attention_at`` one
+    inside a layer. ``output_at`` is the layer of a masked language model onto the vocabulary, and
+    ``output_biases`` are parameters beside it with one entry per token.
+
+    ``dropout_keys`` are the configuration keys that a student has at 0, ``layer_keys`` those that hold a list
+    with one entry per layer. ``positions_follow_padding``: positions are counted from the pad id + 1, as in
+    RoBERTa. ``first_layer_stays``: the first layer is built unlike the others, so a student begins with it.
+    ``own_attention`` is for attention that does not go through transformers' interface. ``head_settings`` are
+    configurations to try until a checkpoint's masked-LM head is found; ``headless`` is the class of
+    checkpoints that have none.
     """
 
     name: str
@@ -62,8 +65,16 @@ class Family:
     prefix: str
     layers_at: str = "encoder.layer"
     embeddings_at: str = "embeddings"
+    attention_at: str = "attention.self"
+    output_at: str = "cls.predictions.decoder"
+    output_biases: tuple[str, ...] = ("cls.predictions.bias",)
     dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    layer_keys: tuple[str, ...] = ()
     positions_follow_padding: bool = False
+    first_layer_stays: bool = False
+    own_attention: OwnAttention | None = None
+    head_settings: tuple[Mapping[str, Any], ...] = ({},)
+    headless: str | None = None
 
     def encoder(self, model: PreTrainedModel) -> PreTrainedModel:
         """The model without its head; the model itself if it has none."""
@@ -78,6 +89,24 @@ class Family:
         layers = self.encoder(model).get_submodule(self.layers_at)
         assert isinstance(layers, nn.ModuleList)
         return layers
+
+    def attentions(self, model: PreTrainedModel) -> list[nn.Module]:
+        """The module of each layer that computes attention, first to last."""
+        return [layer.get_submodule(self.attention_at) for layer in self.layers(model)]
+
+    def output(self, model: PreTrainedModel) -> nn.Linear | None:
+        """The layer onto the vocabulary; None without a masked-LM head, or if that multiplies by the embeddings."""
+        return dict(model.named_modules()).get(self.output_at)
+
+    def vocabulary_parameters(self, model: PreTrainedModel) -> list[Tensor]:
+        """The parameters with one row for each token, each once, however many names it is tied to."""
+        embedding: Any = model.get_input_embeddings()
+        output = self.output(model)
+        named = dict(model.named_parameters(remove_duplicate=False))
+        found = [embedding.weight, *(named[name] for name in self.output_biases if name in named)]
+        if output is not None:
+            found += output.parameters()
+        return list({id(parameter): parameter for parameter in found}.values())
 
     def parameter_prefix(self, model: PreTrainedModel) -> str:
         """What the encoder's parameter names begin with in ``model``: "bert." with a head, "" without."""
@@ -99,125 +128,88 @@ class Family:
         """The number of tokens that a model of this configuration has positions for."""
         return int(config.max_position_embeddings) - self.first_position(config)
 
+    def fitting_layers(self, mapping: Sequence[int]) -> tuple[int, ...]:
+        """The teacher layers a student is copied from, with the first one changed to 0 where it must be."""
+        return (0, *mapping[1:]) if self.first_layer_stays else tuple(mapping)
+
+    def comparable_maps(self, student: PreTrainedConfig, teacher: PreTrainedConfig, pairs: Alignment) -> Alignment:
+        """``pairs`` without maps of unlike layers: what looks near cannot copy what looks far."""
+        maps = [
+            (ours, theirs)
+            for ours, theirs in zip(pairs.student_attention, pairs.teacher_attention, strict=True)
+            if all(getattr(student, key)[ours] == getattr(teacher, key)[theirs] for key in self.layer_keys)
+        ]
+        return pairs._replace(
+            student_attention=tuple(ours for ours, _ in maps), teacher_attention=tuple(theirs for _, theirs in maps)
+        )
+
     def head_class(self, head: str) -> type[PreTrainedModel]:
         """The class of this family with the given head, a key of ``HEADS``."""
         return getattr(transformers, self.class_stem + HEADS[head])
 
 
 BERT = Family(name="bert", class_stem="Bert", prefix="bert")
-ROBERTA = Family(name="roberta", class_stem="Roberta", prefix="roberta", positions_follow_padding=True)
+ROBERTA = Family(
+    name="roberta",
+    class_stem="Roberta",
+    prefix="roberta",
+    output_at="lm_head.decoder",
+    output_biases=("lm_head.bias",),
+    positions_follow_padding=True,
+)
 XLM_ROBERTA = replace(ROBERTA, name="xlm-roberta", class_stem="XLMRoberta")
-FAMILIES = {family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA)}
+DISTILBERT = Family(
+    name="distilbert",
+    class_stem="DistilBert",
+    prefix="distilbert",
+    layers_at="transformer.layer",
+    attention_at="attention",
+    output_at="vocab_projector",
+    output_biases=(),
+    dropout_keys=("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout"),
+)
+ELECTRA = Family(
+    name="electra",
+    class_stem="Electra",
+    prefix="electra",
+    output_at="generator_lm_head",
+    output_biases=(),
+    headless="ElectraForPreTraining",
+)
+DEBERTA_V2 = Family(
+    name="deberta-v2",
+    class_stem="DebertaV2",
+    prefix="deberta",
+    output_biases=("cls.predictions.bias", "lm_predictions.lm_head.bias"),
+    dropout_keys=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"),
+    own_attention=OwnAttention("query_proj", "key_proj", "value_proj", "dropout"),
+    # Microsoft's checkpoints hold a head that multiplies by the embeddings, which their configurations do not say.
+    head_settings=({}, {"legacy": False}),
+)
+MODERNBERT = Family(
+    name="modernbert",
+    class_stem="ModernBert",
+    prefix="model",
+    layers_at="layers",
+    attention_at="attn",
+    output_at="decoder",
+    output_biases=(),
+    dropout_keys=("attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout"),
+    layer_keys=("layer_types",),
+    # It has no norm before its attention, for the embeddings end in one.
+    first_layer_stays=True,
+)
+FAMILIES = {family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, DISTILBERT, ELECTRA, DEBERTA_V2, MODERNBERT)}
 
 
 def family_of(config: PreTrainedConfig) -> Family:
     """The family a configuration belongs to; ModelError names the supported ones if it is none of them."""
-    if config.model_type not in FAMILIES:
-        raise ModelError(_unsupported(config.model_type))
-    return FAMILIES[config.model_type]
+    name = config.model_type.removesuffix(PARSER)
+    if name not in FAMILIES:
+        raise ModelError(unsupported(config.model_type))
+    return FAMILIES[name]
 
 
-def load_masked_lm(name: str | Path) -> PreTrainedModel:
-    """A masked language model in float32 from a folder or a hub id, in evaluation mode.
-
-    With ``HF_HUB_OFFLINE=1`` hub ids come from the local cache alone. Code that a checkpoint brings along is
-    never run, and pickled weights are only read the safe way. ModelError if it cannot be read, is of an
-    unsupported family, or if the checkpoint lacks weights (a bare encoder has no masked-LM head).
-    """
-    family_of(_load_config(name))
-    try:
-        model, report = AutoModelForMaskedLM.from_pretrained(
-            name, dtype=torch.float32, trust_remote_code=False, weights_only=True, output_loading_info=True
-        )
-    except Exception as error:  # damaged files make the readers of several formats raise what they like
-        raise ModelError(f"the weights of {name} cannot be read: {_first_line(error)}") from error
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise ModelError(f"{name} is not a whole masked language model: its weights lack {missing}, ...")
-    return model.eval()
-
-
-def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a folder or hub id; ModelError without one, or without a pad or mask token."""
-    if os.path.isdir(name) and not any(os.path.exists(os.path.join(name, file)) for file in TOKENIZER_FILES):
-        raise ModelError(f"{name} has no tokenizer (none of {', '.join(TOKENIZER_FILES)})")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
-    except Exception as error:  # see load_masked_lm
-        raise ModelError(f"no fast tokenizer can be made from {name}: {_first_line(error)}") from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ModelError(f"{name} has no fast tokenizer but a {type(tokenizer).__name__}; add a tokenizer.json")
-    for role in ("pad", "mask"):
-        if getattr(tokenizer, f"{role}_token_id") is None:
-            raise ModelError(f"the tokenizer of {name} has no {role} token")
-    return tokenizer
-
-
-def check_teacher(name: str | Path, student_layers: int | Sequence[int]) -> PreTrainedConfig:
-    """Whether a teacher can be used for students of so many layers, found out without loading its weights.
-
-    Checked are the configuration, the family, the presence of weights (of a folder), the tokenizer, and that
-    the layer counts divide. Returns the configuration. Raises ModelError in one line otherwise.
-    """
-    config = _load_config(name)
-    family_of(config)
-    if os.path.isdir(name):
-        _check_weight_files(Path(name))
-    tokenizer = load_tokenizer(name)
-    tokens, rows = len(tokenizer), config.vocab_size
-    if tokens > rows:
-        raise ModelError(f"the tokenizer of {name} has {tokens} tokens, its model only {rows} embedding rows")
-    for layers in [student_layers] if isinstance(student_layers, int) else student_layers:
-        try:
-            check_layers(config.num_hidden_layers, layers)
-        except ModelError as error:
-            raise ModelError(f"{name}: {error}") from None
-    return config
-
-
-def check_layers(teacher_layers: int, student_layers: int) -> None:
-    """ModelError unless a student of so many layers can be cut from a teacher of so many."""
-    allowed = [n for n in range(1, teacher_layers + 1) if teacher_layers % n == 0]
-    if student_layers not in allowed:
-        raise ModelError(
-            f"a student of {student_layers} layers cannot be cut from a teacher of {teacher_layers}; "
-            f"allowed: {', '.join(map(str, allowed))} (--layers)"
-        )
-
-
-def _load_config(name: str | Path) -> PreTrainedConfig:
-    if os.path.isdir(name):
-        if not os.path.exists(os.path.join(name, "config.json")):
-            raise ModelError(f"{name} is not a model folder: it has no config.json")
-    elif os.path.exists(name):
-        raise ModelError(f"{name} is a file; a teacher is a folder or a hub id (--teachers)")
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except OSError as error:
-        if os.path.isdir(name):
-            raise ModelError(f"{name}/config.json cannot be read: {_first_line(error)}") from error
-        raise ModelError(
-            f"{name} is neither a folder nor a model on the Hugging Face hub or in its cache (--teachers)"
-        ) from error
-    except (ValueError, KeyError) as error:
-        raise ModelError(f"{name}: {_unsupported('unknown')}") from error
-
-
-def _check_weight_files(folder: Path) -> None:
-    if not any((folder / file).exists() for file in WEIGHT_FILES):
-        raise ModelError(f"{folder} has no weights (none of {', '.join(WEIGHT_FILES)})")
-    if (folder / "model.safetensors").exists():
-        try:
-            # Opening reads the header alone and compares it with the length of the file.
-            with safe_open(folder / "model.safetensors", framework="pt"):
-                pass
-        except Exception as error:  # the reader's own error class is not public
-            raise ModelError(f"{folder}/model.safetensors is damaged: {_first_line(error)}") from error
-
-
-def _unsupported(model_type: str) -> str:
+def unsupported(model_type: str) -> str:
+    """Say that models of a type cannot be used, and which can."""
     return f"model type {model_type!r} is not supported; allowed: {', '.join(sorted(FAMILIES))} (--teachers)"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,14 +1,16 @@
-"""One forward pass that hands out chosen hidden states and attention maps.
+"""One forward pass that hands out chosen hidden states, attention maps, queries, keys and values.
 
 transformers returns attention probabilities only with its plain attention in every layer, which costs time
-and memory where nobody looks. Here the layers asked for compute plain softmax attention, all others the fused
-kernel.
+and memory where nobody looks. Here the layers whose maps are asked for compute plain softmax attention, all
+others the fused kernel. Families that compute attention by themselves have maps in every layer anyway; there
+hooks pick up what is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -19,61 +21,44 @@ from transformers.masking_utils import sdpa_mask
 from transformers.utils import ModelOutput
 
 from bistil_ray.errors import ModelError
-from bistil_ray.models.families import check_layers
+from bistil_ray.models.families import OwnAttention, family_of
 
 IMPLEMENTATION = "bistil_observed"
+MAP, VECTORS = "probabilities", ("query", "key", "value")
 
 
 class Observed(NamedTuple):
-    """What one forward pass gave: the output, and in the order asked for the states (BTD) and maps (BHTT)."""
+    """What one forward pass gave: the output, and in the order asked for the states (BTD), the maps (BHTT)
+    and the vectors: a query, a key and a value for each layer (BHTd).
+    """
 
     output: ModelOutput
     hidden: tuple[Tensor, ...]
     attention: tuple[Tensor, ...]
-
-
-class Alignment(NamedTuple):
-    """Which states and maps of student and teacher belong together, numbered as for ``observe``."""
-
-    student_hidden: tuple[int, ...]
-    teacher_hidden: tuple[int, ...]
-    student_attention: tuple[int, ...]
-    teacher_attention: tuple[int, ...]
-
-
-def align_layers(teacher_layers: int, student_layers: int, top_only: bool = False) -> Alignment:
-    """Which layer of the student learns from which of the teacher, as in BISTIL.
-
-    With f = teacher / student layers: student state i from teacher state i*f, student map i from teacher map
-    (i+1)*f - 1. ``top_only`` keeps the last state and the last map. ModelError if the layer counts do not
-    divide.
-    """
-    check_layers(teacher_layers, student_layers)
-    factor = teacher_layers // student_layers
-    states, maps = range(student_layers + 1), range(student_layers)
-    if top_only:
-        states, maps = states[-1:], maps[-1:]
-    return Alignment(
-        student_hidden=tuple(states),
-        teacher_hidden=tuple(i * factor for i in states),
-        student_attention=tuple(maps),
-        teacher_attention=tuple((i + 1) * factor - 1 for i in maps),
-    )
+    vectors: tuple[tuple[Tensor, Tensor, Tensor], ...] = ()
 
 
 def observe(
-    model: nn.Module, inputs: Mapping[str, Tensor], hidden: Sequence[int], attention: Sequence[int]
+    model: nn.Module,
+    inputs: Mapping[str, Tensor],
+    hidden: Sequence[int],
+    attention: Sequence[int],
+    vectors: Sequence[int] = (),
 ) -> Observed:
-    """Run ``model`` on ``inputs`` once and keep the hidden states and attention maps asked for.
+    """Run ``model`` on ``inputs`` once and keep the hidden states, attention maps and vectors asked for.
 
     ``model`` is an encoder with or without a head, or one wrapped for data parallel training; ``inputs`` are
     the arguments of its forward. ``hidden`` are state numbers (0 the output of the embeddings, i that of
-    layer i), ``attention`` layer numbers from 0. Everything is differentiable.
+    layer i), ``attention`` and ``vectors`` layer numbers from 0. Everything is differentiable.
 
     Maps are probabilities before dropout, in float32, or in float64 for a float64 model; under autocast the
-    softmax is in float32 as well. No mask is built if ``attention_mask`` is absent or all ones; queries that
-    are padding have maps too. The model's attention setting is changed during the call and put back, so a
-    model must not be run by two threads at once, and gradient checkpointing, which runs layers again
+    softmax is in float32 as well (DeBERTa's own is in what autocast makes of it). Vectors are queries, keys and
+    values as attention compares and mixes them, in its precision, rotary positions applied: a map is the
+    softmax of their scaled products, and in DeBERTa of these and what it adds for relative positions.
+
+    No mask is built if ``attention_mask`` is absent or all ones, but for local attention; queries that are
+    padding have maps too. The model's attention setting or hooks are changed during the call and put back, so
+    a model must not be run by two threads at once, and gradient checkpointing, which runs layers again
     afterwards, does not go with it.
 
     Raises ValueError for a layer the model does not have, ModelError if the model's attention cannot be
@@ -81,37 +66,80 @@ def observe(
     """
     inner: Any = getattr(model, "module", model)
     layers = inner.config.num_hidden_layers
-    if not set(hidden) <= set(range(layers + 1)) or not set(attention) <= set(range(layers)):
-        raise ValueError(f"states {list(hidden)} and maps {list(attention)} of a model of {layers} layers")
-    wish = _Wish(attention)
-    with _implementation(inner.config):
-        output = model(**inputs, output_hidden_states=bool(hidden), return_dict=True, observation=wish)
-    if len(wish.maps) < len(set(attention)):
-        raise ModelError(f"the attention of a {type(inner).__name__} cannot be observed (unsupported family)")
+    if not set(hidden) <= set(range(layers + 1)) or not {*attention, *vectors} <= set(range(layers)):
+        asked = f"states {list(hidden)}, maps {list(attention)} and vectors {list(vectors)}"
+        raise ValueError(f"{asked} of a model of {layers} layers")
+    family = family_of(inner.config)
+    wish = _Wish(family.attentions(inner), attention, vectors)
+    if family.own_attention is None:
+        listening = _implementation(inner.config, wish)
+    else:
+        listening = _hooks(family.own_attention, inner.config, wish)
+    with listening as arguments:
+        output = model(**inputs, **arguments, output_hidden_states=bool(hidden), return_dict=True)
+    if wish.wanted - wish.seen.keys():
+        raise ModelError(
+            f"the attention of a {type(inner).__name__} cannot be observed: "
+            "distil hidden states alone (recipe bistil with attention_weight=0)"
+        )
     return Observed(
         output=output,
         hidden=tuple(output.hidden_states[state] for state in hidden),
-        attention=tuple(wish.maps[layer] for layer in attention),
+        attention=tuple(wish.seen[MAP, layer] for layer in attention),
+        vectors=tuple((wish.seen["query", i], wish.seen["key", i], wish.seen["value", i]) for i in vectors),
     )
 
 
 class _Wish:
-    """Which layers' maps one call wants, and the maps; it travels through the model as a keyword argument."""
+    """What one call wants to see of which layers, and what it saw; keys are (what, layer)."""
 
-    def __init__(self, layers: Sequence[int]) -> None:
-        self.layers = frozenset(layers)
-        self.maps: dict[int, Tensor] = {}
+    def __init__(self, attentions: Sequence[nn.Module], maps: Sequence[int], vectors: Sequence[int]) -> None:
+        self.attentions = attentions
+        self.layer_of = {module: layer for layer, module in enumerate(attentions)}
+        self.wanted = {(MAP, layer) for layer in maps} | {(what, layer) for what in VECTORS for layer in vectors}
+        self.seen: dict[tuple[str, int], Tensor] = {}
+
+    def show(self, what: str, layer: int, values: Tensor) -> None:
+        """Keep what is wanted, the first time it is seen."""
+        if (what, layer) in self.wanted:
+            self.seen.setdefault((what, layer), values)
 
 
 @contextmanager
-def _implementation(config: PreTrainedConfig) -> Iterator[None]:
+def _hooks(own: OwnAttention, config: PreTrainedConfig, wish: _Wish) -> Iterator[dict[str, Any]]:
+    """Listen for a while at the parts of attention that computes by itself."""
+
+    def map_hook(layer: int, _: nn.Module, arguments: tuple[Tensor]) -> None:
+        wish.show(MAP, layer, arguments[0].to(_precision(arguments[0])))
+
+    def vector_hook(what: str, layer: int, _: nn.Module, __: tuple[Tensor], output_BTD: Tensor) -> None:
+        # Projections that positions share are called with these afterwards: the first call counts.
+        wish.show(what, layer, output_BTD.unflatten(-1, (config.num_attention_heads, -1)).transpose(1, 2))
+
+    handles = []
+    for what, layer in wish.wanted:
+        part = wish.attentions[layer].get_submodule(getattr(own, what))
+        if what == MAP:
+            handles.append(part.register_forward_pre_hook(partial(map_hook, layer)))
+        else:
+            handles.append(part.register_forward_hook(partial(vector_hook, what, layer)))
+    try:
+        yield {}
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _implementation(config: PreTrainedConfig, wish: _Wish) -> Iterator[dict[str, Any]]:
     """Let the model of this configuration use the observed attention for a while."""
     AttentionInterface.register(IMPLEMENTATION, _observed_attention)
     AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
     before = config._attn_implementation
     config._attn_implementation = IMPLEMENTATION
     try:
-        yield
+        # The wish travels through the model as a keyword argument.
+        yield {"observation": wish}
     finally:
         config._attn_implementation = before
 
@@ -128,8 +156,11 @@ def _observed_attention(
     **kwargs: Any,  # noqa: ANN401  (whatever transformers hands on)
 ) -> tuple[Tensor, None]:
     """Attention of one layer, called by transformers: queries, keys, values BHTd; mask B1TT, True = look."""
-    layer: Any = module.layer_idx
-    if observation is None or layer not in observation.layers:
+    layer = -1 if observation is None else observation.layer_of[module]
+    if observation is not None:
+        for what, vectors_BHTd in zip(VECTORS, (query, key, value), strict=True):
+            observation.show(what, layer, vectors_BHTd)
+    if observation is None or (MAP, layer) not in observation.wanted:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
@@ -138,8 +169,13 @@ def _observed_attention(
     scores_BHTT = torch.matmul(query, key.transpose(2, 3)) / (1 / scale)
     if attention_mask is not None:
         scores_BHTT = scores_BHTT.masked_fill(~attention_mask, torch.finfo(scores_BHTT.dtype).min)
-    probabilities_BHTT = scores_BHTT.softmax(dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32))
-    observation.maps[layer] = probabilities_BHTT
+    probabilities_BHTT = scores_BHTT.softmax(dim=-1, dtype=_precision(scores_BHTT))
+    observation.show(MAP, layer, probabilities_BHTT)
     weights_BHTT = nn.functional.dropout(probabilities_BHTT, p=dropout, training=module.training)
     mixed_BHTd = torch.matmul(weights_BHTT.to(value.dtype), value)
     return mixed_BHTd.transpose(1, 2).contiguous(), None
+
+
+def _precision(scores: Tensor) -> torch.dtype:
+    """What probabilities are handed out in."""
+    return torch.promote_types(scores.dtype, torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,48 +13,39 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from bistil_ray.errors import ModelError
-from bistil_ray.models.families import check_layers, family_of
-
-LAYER_CHOICES = ("regular", "bottom")
-
-
-def layer_map(teacher_layers: int, student_layers: int, choice: str = "regular") -> tuple[int, ...]:
-    """The teacher's layer (from 0) that each layer of the student is copied from.
-
-    "regular" takes the last of each group of f = teacher / student layers, as BISTIL does; "bottom" the first
-    ones. ModelError if the layer counts do not divide, or for another choice.
-    """
-    check_layers(teacher_layers, student_layers)
-    if choice == "bottom":
-        return tuple(range(student_layers))
-    if choice == "regular":
-        factor = teacher_layers // student_layers
-        return tuple((layer + 1) * factor - 1 for layer in range(student_layers))
-    raise ModelError(f"unknown choice of layers {choice!r}; allowed: {', '.join(LAYER_CHOICES)}")
+from bistil_ray.models.families import family_of
+from bistil_ray.models.layers import check_layers
 
 
-def build_student(teacher: PreTrainedModel, student_layers: int, choice: str = "regular") -> PreTrainedModel:
-    """A student of the teacher's class with ``student_layers`` of its layers, all weights copied.
+def build_student(teacher: PreTrainedModel, mapping: Sequence[int]) -> PreTrainedModel:
+    """A student of the teacher's class with only the layers ``mapping`` of it (from 0), all weights copied.
 
-    Embeddings, pooler and head are the teacher's, layers those of ``layer_map``; weights tied in the teacher
-    are tied in the student. Hidden and attention dropout are 0 for good, in the student's configuration. The
-    student is in training mode, of the teacher's precision and on its device. (The published code logs the
-    layer mapping but copies no layer; this is what the paper describes.)
+    Embeddings, pooler and head are the teacher's, and so is what its configuration says of each layer (whether
+    it looks near or far); weights tied in the teacher are tied in the student. Dropout is 0 for good, in the
+    student's configuration. The student is in training mode, of the teacher's precision and on its device.
+    (The published code logs the layer mapping but copies no layer; this is what the paper describes.)
+
+    Raises ModelError unless ``mapping`` is ascending, of the teacher's layers, and fits the family (see
+    ``Family.fitting_layers``).
     """
     family = family_of(teacher.config)
-    mapping = layer_map(teacher.config.num_hidden_layers, student_layers, choice)
+    check_layers(teacher.config.num_hidden_layers, len(mapping), mapping)
+    if tuple(mapping) != family.fitting_layers(mapping):
+        raise ModelError(f"a {family.name} student begins with layer 0 of its teacher, not with {mapping[0]}")
     config = copy.deepcopy(teacher.config)
-    config.num_hidden_layers = student_layers
+    config.num_hidden_layers = len(mapping)
+    for key in family.layer_keys:
+        setattr(config, key, [getattr(config, key)[layer] for layer in mapping])
     for key in family.dropout_keys:
         setattr(config, key, 0.0)
-    output = teacher.get_output_embeddings()
+    output = family.output(teacher)
     if output is not None:
         config.tie_word_embeddings = output.weight is teacher.get_input_embeddings().weight
 
     # Every random starting weight is overwritten below: leave the caller's random numbers as they were.
     with torch.random.fork_rng(devices=[]):
         student: Any = type(teacher)(config)
-    if not family.has_pooler(teacher):
+    if family.has_pooler(student) and not family.has_pooler(teacher):
         family.drop_pooler(student)
     student.to(device=teacher.device, dtype=teacher.dtype)
 
@@ -65,6 +57,12 @@ def build_student(teacher: PreTrainedModel, student_layers: int, choice: str = "
 
     student.load_state_dict({name: weights[teacher_name(name)] for name in student.state_dict()})
     return student
+
+
+def vocabulary_names(model: PreTrainedModel) -> set[str]:
+    """Name the parameters with one row for each token, under all their names."""
+    cut = {id(parameter) for parameter in family_of(model.config).vocabulary_parameters(model)}
+    return {name for name, value in model.named_parameters(remove_duplicate=False) if id(value) in cut}
 
 
 def cut_vocabulary(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
@@ -79,13 +77,14 @@ def cut_vocabulary(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
     Raises ModelError if ``kept`` is empty, not ascending, out of range or lacks the pad id.
     """
     config = model.config
+    family = family_of(config)
     kept = _checked(kept, config)
     new_id = {int(old): new for new, old in enumerate(kept)}
     embedding: Any = model.get_input_embeddings()
-    output: Any = model.get_output_embeddings()
-    old_first = family_of(config).first_position(config)
+    output = family.output(model)
+    old_first = family.first_position(config)
 
-    _keep_rows(model, _vocabulary_parameters(model), torch.from_numpy(kept).to(embedding.weight.device))
+    _keep_rows(model, family.vocabulary_parameters(model), torch.from_numpy(kept).to(embedding.weight.device))
     embedding.num_embeddings = len(kept)
     if output is not None:
         output.out_features = len(kept)
@@ -95,8 +94,8 @@ def cut_vocabulary(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
         if key.endswith("_token_id") and isinstance(value, int):
             setattr(config, key, new_id.get(value))
     embedding.padding_idx = config.pad_token_id
-    if family_of(config).positions_follow_padding:
-        _move_positions(model, old_first - family_of(config).first_position(config))
+    if family.positions_follow_padding:
+        _move_positions(model, old_first - family.first_position(config))
     return model
 
 
@@ -110,24 +109,11 @@ def _checked(kept: np.ndarray, config: PreTrainedConfig) -> np.ndarray:
     return kept
 
 
-def _vocabulary_parameters(model: PreTrainedModel) -> dict[int, Tensor]:
-    """The parameters with one row for each token, by ``id``: each once, however many names it is tied to."""
-    embedding: Any = model.get_input_embeddings()
-    output: Any = model.get_output_embeddings()
-    found: list[Tensor] = [embedding.weight]
-    if output is not None:
-        # What transformers names as tied includes a bias beside the output layer, there even when untied.
-        names = {name for pair in (model._tied_weights_keys or {}).items() for name in pair}
-        found += [value for name, value in model.named_parameters(remove_duplicate=False) if name in names]
-        found += [value for value in (output.weight, output.bias) if value is not None]
-    return {id(parameter): parameter for parameter in found}
-
-
-def _keep_rows(model: nn.Module, parameters: dict[int, Tensor], rows: Tensor) -> None:
+def _keep_rows(model: nn.Module, parameters: Iterable[Tensor], rows: Tensor) -> None:
     """Replace each of the parameters, wherever it stands, by its chosen rows; what was one stays one."""
     smaller = {
-        key: nn.Parameter(parameter.detach()[rows], requires_grad=parameter.requires_grad)
-        for key, parameter in parameters.items()
+        id(parameter): nn.Parameter(parameter.detach()[rows], requires_grad=parameter.requires_grad)
+        for parameter in parameters
     }
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):
@@ -149,7 +135,7 @@ def _move_positions(model: PreTrainedModel, shift: int) -> None:
     if shift == 0:
         return
     rows = torch.arange(shift, table.num_embeddings, device=table.weight.device)
-    _keep_rows(embeddings, {id(table.weight): table.weight}, rows)
+    _keep_rows(embeddings, [table.weight], rows)
     table.num_embeddings = config.max_position_embeddings = len(rows)
     embeddings.position_ids = embeddings.position_ids[:, : len(rows)]
     embeddings.token_type_ids = embeddings.token_type_ids[:, : len(rows)]

@@ -10,12 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import StorageError
+from ..recipes import TEACHER
 from ..storage import append_line
 
 RESULTS = "results.jsonl"
-TEACHER = "teacher"
-"""The recipe of an undistilled teacher's record; every other recipe makes a student."""
-
 _MARKS_OF_A_RUN = (RESULTS, "plan.json", "config.yaml")
 
 

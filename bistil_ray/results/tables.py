@@ -78,7 +78,7 @@ def to_csv(records: Iterable[Record]) -> str:
 
 
 COLUMNS = (
-    "lang", "recipe", "teacher", "layers", "density", "seed",
+    "lang", "recipe", "teacher", "shape", "density", "seed",
     "score", "of teacher", "source", "params", "size", "latency", "best",
 )  # fmt: skip
 """The columns of the table for a terminal."""
@@ -97,7 +97,7 @@ def to_rows(records: Sequence[Record], best: Iterable[Record]) -> list[tuple[str
             record.lang,
             record.recipe,
             record.teacher.rstrip("/").rsplit("/", 1)[-1],
-            str(record.layers),
+            f"{record.layers} x {record.hidden}",
             "-" if record.density is None else f"{record.density:g}",
             str(record.seed),
             f"{record.score:.3f}",

@@ -49,6 +49,12 @@ class SparseDelta:
         """How many parameters differ, those kept whole not counted."""
         return sum(index.numel() for index in self.indices.values())
 
+    def to(self, device: torch.device) -> SparseDelta:
+        """Give the same differences on another device."""
+        parts = (self.indices, self.values, self.dense)
+        indices, values, dense = ({name: value.to(device) for name, value in part.items()} for part in parts)
+        return SparseDelta(indices, values, self.shapes, dense, self.meta)
+
 
 def extract_delta(
     before: Mapping[str, Tensor],
@@ -90,12 +96,12 @@ def extract_delta(
 def apply_delta(model: nn.Module | Mapping[str, Tensor], delta: SparseDelta) -> None:
     """Add the differences to the parameters and put in the ones kept whole, in place.
 
-    Sums are made in the wider of the two precisions and rounded once. Nothing is changed when it does not
-    fit: ModelError for parameters the model does not have and for unlike shapes. Nothing of the SFT is shared
-    with the model afterwards.
+    Sums are made in the wider of the two precisions and rounded once. A tied parameter may go by any of its
+    names. Nothing is changed when it does not fit: ModelError for parameters the model does not have and for
+    unlike shapes. Nothing of the SFT is shared with the model afterwards.
     """
     check_delta(delta, "the SFT")
-    weights = dict(model.named_parameters()) if isinstance(model, nn.Module) else model
+    weights = dict(model.named_parameters(remove_duplicate=False)) if isinstance(model, nn.Module) else model
     missing = sorted((delta.indices.keys() | delta.dense.keys()) - weights.keys())
     if missing:
         raise ModelError(f"the SFT changes parameters that the model does not have: {', '.join(missing[:5])}")

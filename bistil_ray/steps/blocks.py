@@ -22,7 +22,7 @@ EXAMINED_BLOCKS = 256
 
 @dataclass(frozen=True)
 class BlockStream:
-    """A seeded, endless stream of batches over several languages, each batch of one language.
+    """A seeded, endless stream of batches over several languages, each batch of one (which one: ``language``).
 
     Every round of len(files) steps visits each language once, in a seeded order. Step s is the same batch with the same
     corruption whatever happened before and however many ranks share it: rank r takes every world_size-th row.
@@ -45,7 +45,7 @@ class BlockStream:
         for step in range(start, stop):
             language = self._turn(step // len(self.files))[step % len(self.files)]
             ids = torch.from_numpy(next(streams[language]).astype(np.int64))
-            yield self._prepare(ids, step, context)
+            yield self._prepare(ids, language, step, context)
 
     def _turn(self, turn: int) -> list[int]:
         return [int(index) for index in np.random.default_rng((self.seed, turn)).permutation(len(self.files))]
@@ -54,13 +54,19 @@ class BlockStream:
         turn, place = divmod(step, len(self.files))
         return turn + (language in self._turn(turn)[:place])
 
-    def _prepare(self, ids: torch.Tensor, step: int, context: Context) -> list[Batch]:
+    def _prepare(self, ids: torch.Tensor, language: int, step: int, context: Context) -> list[Batch]:
         generator = torch.Generator().manual_seed(mix(self.seed, 1, step))
         inputs, labels = corrupt(ids, self.vocabulary, self.mask, generator)
         mine = slice(context.rank, None, context.world_size)
         inputs, labels = inputs[mine], labels[mine]
-        parts = zip(inputs.chunk(self.micro_batches), labels.chunk(self.micro_batches), strict=True)
-        return [{"input_ids": i, "attention_mask": torch.ones_like(i), "labels": t} for i, t in parts]
+        rows = {
+            "input_ids": inputs,
+            "attention_mask": torch.ones_like(inputs),
+            "labels": labels,
+            "language": torch.full((len(inputs),), language),
+        }
+        parts = zip(*(values.chunk(self.micro_batches) for values in rows.values()), strict=True)
+        return [dict(zip(rows, part, strict=True)) for part in parts]
 
 
 def training_files(pack: Path) -> tuple[list[str], ...]:

@@ -30,10 +30,8 @@ class Examination:
         settings: Mapping[str, Any],
         context: Context,
     ) -> None:
-        """Read the held-out blocks of every language in the pack."""
-        self._model, self._vocabulary, self._context = model, vocabulary, context
-        facts = read_result(pack)["languages"]
-        self._texts = {lang: (held_out_blocks(pack, lang), facts[lang]) for lang in facts}
+        """Work out when to measure."""
+        self._model, self._pack, self._vocabulary, self._context = model, pack, vocabulary, context
         self._target = settings.get("lang")
         self._last = settings["steps"]
         self._due = {self._last * (turn + 1) // settings["evaluations"] for turn in range(settings["evaluations"])}
@@ -50,17 +48,19 @@ class Examination:
 
     def measure(self) -> dict[str, float]:
         """Give bits per character by language."""
-        training = self._model.training
-        self._model.eval()
-        measured = {
-            lang: bits_per_character(
-                self._model,
-                blocks,
-                self._vocabulary,
-                characters=facts["held_out_characters"] * len(blocks) / facts["held_out_blocks"],
-                pieces=facts["held_out_pieces"] * len(blocks) / facts["held_out_blocks"],
-            )
-            for lang, (blocks, facts) in self._texts.items()
-        }
-        self._model.train(training)
-        return measured
+        return held_out_bits(self._model, self._pack, self._vocabulary)
+
+
+def held_out_bits(model: PreTrainedModel, pack: Path, vocabulary: MaskingVocabulary) -> dict[str, float]:
+    """Give bits per character by language on the held-out blocks of a finished pack."""
+    measured = {}
+    for lang, facts in read_result(pack)["languages"].items():
+        blocks = held_out_blocks(pack, lang)
+        measured[lang] = bits_per_character(
+            model,
+            blocks,
+            vocabulary,
+            characters=facts["held_out_characters"] * len(blocks) / facts["held_out_blocks"],
+            pieces=facts["held_out_pieces"] * len(blocks) / facts["held_out_blocks"],
+        )
+    return measured

@@ -1,117 +1,114 @@
-"""Step ``finetune``: phase 2, the student sparsely fine-tuned on the task under the task teacher (LT-SFT).
+"""Step ``finetune``: phase 2, the student sparsely fine-tuned on the task (LT-SFT), by the task teacher or by labels.
 
-Full fine-tuning first; the parameters that moved most are kept at the wanted density, everything is put back to its
-start, and only those are tuned again; the task head is dense. Product: ``sft/`` (the sparse difference to the phase-1
-student) and ``model/`` (student and SFT merged, with tokenizer).
+Product: ``sft/`` (the sparse difference to the phase-1 student, with the head whole) and ``model/`` (student and SFT
+merged, with tokenizer).
 """
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.fingerprint import content_fingerprint
-from ..models.families import load_tokenizer
-from ..models.states import align_layers
+from ..models.heads import head_parameters, model_labels, new_model
+from ..models.loading import load_tokenizer
+from ..models.projection import load_projections
 from ..models.student import cut_vocabulary
-from ..models.taggers import model_labels, new_tagger
 from ..sparse.delta import extract_delta, save_delta
-from ..sparse.select import select_changes
 from ..storage import read_result, replacing
-from ..train.loop import Phase, Progress, mix, run_phase
-from ..train.objectives import Distillation
+from ..teachers.adapted import adapted
+from ..train.loop import Objective, Phase, mix
+from ..train.objectives import Distillation, LabelLearning
+from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
 from .context import Context, Job
-from .distil import student_folder
-from .scoring import make_record, read_sentences, score
-from .sentences import SentenceStream
-from .task_teacher import load_task_teacher
+from .distil import alignment_of, student_folder
+from .labelled import task_of, training_stream
+from .scoring import make_record, score
+from .task_teacher import language_sfts, load_task_teacher
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Fine-tune, merge, score; the result holds the record of this student."""
     settings = job.settings
-    distilled_folder = str(student_folder(job.needs["student"]))
-    tokenizer = load_tokenizer(distilled_folder)
-    teacher, teacher_folder = load_task_teacher(job.needs["task_teacher"])
-    labels = model_labels(teacher)
-    cut_vocabulary(teacher, kept_by_name(load_tokenizer(str(teacher_folder)), tokenizer))
-    student = new_tagger(distilled_folder, labels, mix(settings["seed"], 2)).to(context.device)
+    distilled_folder = student_folder(job.needs["student"])
+    tokenizer = load_tokenizer(str(distilled_folder))
+    teachers = _task_teachers(job, tokenizer) if settings["under_teacher"] else []
+    # A task teacher that was given may have its labels in another order than the data.
+    labels = model_labels(teachers[0]) if teachers and settings["labels"] else tuple(settings["labels"])
+    student = new_model(task_of(job).head, distilled_folder, labels, mix(settings["seed"], 2)).to(context.device)
     student.train()
-    distilled = read_result(job.needs["student"])
-    pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
-    weights = {name: settings[f"{name}_weight"] for name in ("hidden", "attention")} | {
-        "logits": settings["logit_weight"]
-    }
-    objective = Distillation(student, teacher.to(context.device), pairs, weights, settings["temperature"])
-    stream = SentenceStream(
-        read_sentences(job, "train", labels), tokenizer, labels, settings["max_length"], settings["batch_size"],
-        job.runtime.get("accumulation", 1), settings["seed"],
-    )  # fmt: skip
-    before = {name: parameter.detach().clone() for name, parameter in student.named_parameters()}
-    dense, sparse = _tune(job, context, objective, stream, before)
-    head = [name for name in before if not name.startswith(student.base_model_prefix + ".")]
-    model_folder = job.folder / "model"
-    result: dict[str, Any] = {}
-    scores: dict[str, Any] = {}
-    if context.rank == 0:
-        meta = {
-            "base_model": job.needs["student"].name,
-            "base_fingerprint": content_fingerprint(distilled_folder),
-            "task": settings["task"],
-            "density": settings["density"],
-            "method": "lt-sft",
-        }
-        delta = extract_delta(before, dict(student.named_parameters()), head, meta)
-        save_delta(delta, job.folder / "sft")
-        with replacing(model_folder) as folder:
-            student.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-        scores = score(student, tokenizer, job)
-        teacher_score = read_result(job.needs["evaluate"])["record"]["score"]
-        more = {
-            "teacher_score": teacher_score,
-            "retention": scores["score"] / teacher_score if teacher_score else None,
-            "tokens": distilled["tokens"] + dense.tokens + sparse.tokens,
-            "seconds": distilled["seconds"] + dense.seconds + sparse.seconds,
-        }
-        record = make_record(job, student, model_folder, scores, more)
-        result = {"record": record, "by_type": scores["by_type"], "bits_per_character": distilled["bits_per_character"]}
-    context.report({"step": sparse.step, "tokens": sparse.tokens, "score": scores.get("score")})
+    objective: Objective = LabelLearning(student, task_of(job))
+    if teachers:
+        objective = _under_teacher(job, student, [teacher.to(context.device) for teacher in teachers])
+    stream = training_stream(job, tokenizer, labels)
+    dense, sparse = (stream.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
+    tuning = tune_sparsely(
+        objective,
+        partial(stream.batches, context),
+        Phase.from_settings(settings, job.runtime, dense),
+        Phase.from_settings(settings, job.runtime, sparse),
+        density=settings["density"],
+        head=head_parameters(student),
+        checkpoints=job.folder / "checkpoints",
+        report=context.report,
+        writes=context.rank == 0,
+    )
+    result = _finish(job, student, tokenizer, tuning) if context.rank == 0 else {}
+    reached = result["record"]["score"] if result else None
+    context.report({"step": tuning.sparse.step, "tokens": tuning.tokens, "score": reached})
     return result
 
 
-def _tune(
-    job: Job, context: Context, objective: Distillation, stream: SentenceStream, before: dict[str, torch.Tensor]
-) -> tuple[Progress, Progress]:
-    """Run LT-SFT's two phases on ``objective.model``, which ends with the sparse solution."""
-    student = objective.model
-    settings = job.settings
-
-    def tune(name: str, epochs: float, masks: dict[str, torch.Tensor] | None) -> Progress:
-        phase = Phase.from_settings(settings, job.runtime, stream.steps(epochs))
-        return run_phase(
-            objective,
-            phase,
-            lambda start: stream.batches(context, start, phase.steps),
-            checkpoints=job.folder / "checkpoints" / name,
-            report=lambda metrics: context.report({"phase": name, **metrics}),
-            masks=masks,
-            writes=context.rank == 0,
-        )
-
-    dense = tune("dense", settings["dense_epochs"], None)
-    masks = _choose(student, before, settings["density"])
-    with torch.no_grad():
-        for name, parameter in student.named_parameters():
-            parameter.copy_(before[name])
-    return dense, tune("sparse", settings["sparse_epochs"], masks)
+def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast) -> list[PreTrainedModel]:
+    """Load the task teacher, cut to the student's vocabulary; if it is adapted, once for each language of the labels."""
+    teacher, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
+    sfts = language_sfts(job, teacher, job.settings["sources"])
+    kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)
+    return [cut_vocabulary(speaker, kept) for speaker in [adapted(teacher, sft) for sft in sfts] or [teacher]]
 
 
-def _choose(student: PreTrainedModel, before: dict[str, torch.Tensor], density: float) -> dict[str, torch.Tensor]:
-    prefix = student.base_model_prefix + "."
-    encoder = {name: value for name, value in before.items() if name.startswith(prefix)}
-    after = {name: parameter.detach() for name, parameter in student.named_parameters() if name.startswith(prefix)}
-    return select_changes(encoder, after, density)
+def _under_teacher(job: Job, student: PreTrainedModel, teachers: list[PreTrainedModel]) -> Distillation:
+    settings, student_step = job.settings, job.needs["student"]
+    return Distillation(
+        student,
+        teachers,
+        alignment_of(student, teachers[0], read_result(student_step).get("layer_choice", "regular")),
+        {name: settings[f"{name}_weight"] for name in ("hidden", "attention")} | {"logits": settings["logit_weight"]},
+        task_of(job),
+        settings["temperature"],
+        load_projections(student_folder(student_step)),
+    )
+
+
+def _finish(
+    job: Job, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tuning: SparseTuning
+) -> dict[str, Any]:
+    """Write the SFT and the merged model, score it, and put its record together."""
+    settings, distilled = job.settings, read_result(job.needs["student"])
+    meta = {
+        "base_model": job.needs["student"].name,
+        "base_fingerprint": content_fingerprint(str(student_folder(job.needs["student"]))),
+        "task": settings["task"],
+        "density": settings["density"],
+        "method": "lt-sft",
+    }
+    after = dict(student.named_parameters())
+    save_delta(extract_delta(tuning.before, after, head_parameters(student), meta), job.folder / "sft")
+    model_folder: Path = job.folder / "model"
+    with replacing(model_folder) as folder:
+        student.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    scores = score(student, tokenizer, job)
+    teacher_score = read_result(job.needs["evaluate"])["record"]["score"]
+    more = {
+        "teacher_score": teacher_score,
+        "retention": scores["score"] / teacher_score if teacher_score else None,
+        "tokens": distilled["tokens"] + tuning.tokens,
+        "seconds": distilled["seconds"] + tuning.seconds,
+    }
+    record = make_record(job, student, model_folder, scores, more)
+    return {"record": record, "details": scores["details"], "bits_per_character": distilled["bits_per_character"]}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..plan import Step
+from ..planning.step import Step
 from .context import LocalContext
 from .run import make_job, run_step
 

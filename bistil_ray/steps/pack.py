@@ -18,7 +18,7 @@ from ..data.corpus import Shard, corpus_files, list_shards
 from ..data.order import count_blocks
 from ..data.pack import count_shard, pack_shard
 from ..errors import DataError
-from ..models.families import load_tokenizer
+from ..models.loading import load_tokenizer
 from ..vocab.merges import merge_closure
 from ..vocab.trim import always_kept_ids, kept_ids, trim_tokenizer
 from .context import Context, Job

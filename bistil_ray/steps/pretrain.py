@@ -13,10 +13,10 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from ..data.order import chunks_from, read_chunk
-from ..models.families import load_tokenizer
+from ..models.loading import load_tokenizer
 from ..models.neighbours import look_at_neighbours
 from ..train.loop import mix
-from ..train.objectives import LabelLearning
+from ..train.masked_lm import MaskedLanguageModelling
 from .blocks import training_files
 from .context import Context, Job
 from .on_text import train_on_text
@@ -44,7 +44,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     look_at_neighbours(model.bert)
     _start_from_frequencies(model, training_files(pack))
     model.to(context.device)
-    return train_on_text(job, context, LabelLearning(model, "mlm"), model, tokenizer, settings["mask"], "model")
+    return train_on_text(job, context, MaskedLanguageModelling(model), model, tokenizer, settings["mask"], "model")
 
 
 def _start_from_frequencies(model: BertForMaskedLM, files: Sequence[Sequence[str]]) -> None:

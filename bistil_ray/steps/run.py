@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..plan import Step
+from ..planning.step import Step
 from ..storage import append_line, is_done, mark_done, read_result
 from .context import Context, Job
 
@@ -18,6 +18,7 @@ from .context import Context, Job
 RUNNERS = {
     "pack": "pack:run",
     "pretrain": "pretrain:run",
+    "adapt": "adapt:run",
     "task-teacher": "task_teacher:run",
     "evaluate": "evaluate:run",
     "distil": "distil:run",

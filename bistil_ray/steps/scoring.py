@@ -1,4 +1,4 @@
-"""Scores, size and speed of a tagger, and the record they make: shared by ``evaluate`` and ``finetune``."""
+"""Scores, size and speed of a model, and the record they make: shared by ``evaluate`` and ``finetune``."""
 
 from __future__ import annotations
 
@@ -10,34 +10,24 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from ..data.tasks import TaggedSentences, map_labels, read_tagged
 from ..evaluate.speed import measure
-from ..evaluate.tagging import predict_tags, tagging_scores
-from ..models.taggers import model_labels
+from ..models.heads import model_labels
 from .context import Job
-
-METRIC = "f1"
-
-
-def read_sentences(job: Job, name: str, labels: tuple[str, ...]) -> TaggedSentences:
-    """Read the labelled sentences of input ``name`` with the run's label map applied."""
-    return map_labels(read_tagged(job.inputs[name]), job.settings["label_map"], labels)
+from .labelled import labelled_examples, task_of
 
 
 def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, job: Job) -> dict[str, Any]:
-    """Score a tagger zero-shot on the target's test set, and on the source's test and validation sets where given."""
-    model.eval()
-    labels = model_labels(model)
+    """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given."""
+    task, labels = task_of(job), job.settings["labels"]
     scores: dict[str, Any] = {"source_score": None, "validation_score": None}
     for name, field in (("test", "score"), ("source_test", "source_score"), ("source_validation", "validation_score")):
         if name not in job.inputs:
             continue
-        gold = read_sentences(job, name, labels)
-        predicted = predict_tags(model, tokenizer, gold, labels, max_length=job.settings["max_length"])
-        found = tagging_scores(gold.tags, predicted)
-        scores[field] = found.f1
+        gold = labelled_examples(job, name)
+        found = task.score(model, tokenizer, gold, model_labels(model) if labels else (), job.settings["max_length"])
+        scores[field] = found.score
         if field == "score":
-            scores["by_type"] = found.by_type
+            scores["details"] = found.details
     return scores
 
 
@@ -60,7 +50,7 @@ def make_record(
         "task": job.settings["task"],
         "seed": about.get("seed", 0),
         "split": "test",
-        "metric": METRIC,
+        "metric": task_of(job).metric,
         "score": scores["score"],
         "validation_score": scores["validation_score"],
         "source_score": scores["source_score"],

@@ -1,64 +1,102 @@
-"""Step ``task-teacher``: the teacher fine-tuned on the task in the source language, or a given checkpoint as it is.
+"""Step ``task-teacher``: the teacher fine-tuned on the task, wholly or sparsely, or a given checkpoint.
 
-Product: ``model/`` with tokenizer; a given checkpoint stays where it is and the result points to it.
+Product: ``model/`` with tokenizer, without the language SFTs under which it was trained; a given checkpoint stays where
+it is and the result points to it. A given SFT of the task becomes a model.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from ..models.families import load_tokenizer
-from ..models.taggers import check_labels, load_tagger, model_labels, new_tagger
+from ..models.heads import check_labels, head_parameters, load_model, model_labels, new_model
+from ..models.loading import load_tokenizer
+from ..sparse.delta import SparseDelta, apply_delta, load_delta
+from ..sparse.given import fit_delta, is_sft, load_sft
 from ..storage import read_result, replacing
-from ..train.loop import Phase, mix, run_phase
+from ..train.loop import Phase, Progress, mix, run_phase
 from ..train.objectives import LabelLearning
+from ..train.sparse_tuning import SparseTuning, tune_sparsely
+from .adapt import sft_folder
 from .context import Context, Job
-from .scoring import read_sentences
-from .sentences import SentenceStream
-
-SEED = 0
-"""The task teacher serves every seed of a sweep, so it has one of its own."""
+from .labelled import task_of, training_stream
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Fine-tune all parameters on the source language's labels."""
-    labels = tuple(job.settings["labels"])
+    """Fine-tune on the labels of every source language, each under its language SFT where there is one."""
+    settings, labels = job.settings, tuple(job.settings["labels"])
     if "checkpoint" in job.inputs:
-        return _take_given(job.inputs["checkpoint"], labels)
-    settings = job.settings
+        return _take_given(job, labels)
+    task = task_of(job)
     tokenizer = load_tokenizer(job.inputs["teacher"])
-    model = new_tagger(job.inputs["teacher"], labels, mix(SEED, 2)).to(context.device)
+    model = new_model(task.head, job.inputs["teacher"], labels, mix(settings["seed"], 2)).to(context.device)
     model.train()
-    stream = SentenceStream(
-        read_sentences(job, "train", labels), tokenizer, labels, settings["max_length"], settings["batch_size"],
-        job.runtime.get("accumulation", 1), SEED,
-    )  # fmt: skip
-    phase = Phase.from_settings(settings, job.runtime, stream.steps(settings["epochs"]), seed=SEED)
-    progress = run_phase(
-        LabelLearning(model),
-        phase,
-        lambda start: stream.batches(context, start, phase.steps),
-        checkpoints=job.folder / "checkpoints",
-        report=context.report,
-        writes=context.rank == 0,
+    sfts = [sft.to(context.device) for sft in language_sfts(job, model, settings["sources"])]
+    objective = LabelLearning(model, task, sfts)
+    stream = training_stream(job, tokenizer, labels)
+    dense, sparse = (
+        Phase.from_settings(settings, job.runtime, stream.steps(settings[name])) for name in ("epochs", "sparse_epochs")
     )
+    batches, checkpoints, writes = partial(stream.batches, context), job.folder / "checkpoints", context.rank == 0
+    done: Progress | SparseTuning
+    if settings["density"] is None:
+        done = run_phase(
+            objective,
+            dense,
+            lambda start: batches(start, dense.steps),
+            checkpoints=checkpoints,
+            report=context.report,
+            writes=writes,
+        )
+    else:
+        done = tune_sparsely(
+            objective,
+            batches,
+            dense,
+            sparse,
+            density=settings["density"],
+            head=head_parameters(model),
+            checkpoints=checkpoints,
+            report=context.report,
+            writes=writes,
+        )
     if context.rank == 0:
         with replacing(job.folder / "model") as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-    return {"model": "model", "tokens": progress.tokens, "seconds": progress.seconds, "loss": progress.terms}
+    return {"model": "model", "tokens": done.tokens, "seconds": done.seconds, "loss": done.terms}
 
 
-def load_task_teacher(step: Path) -> tuple[PreTrainedModel, Path]:
+def load_task_teacher(step: Path, head: str) -> tuple[PreTrainedModel, Path]:
     """Load the model of a finished ``task-teacher`` step; give it and its folder."""
     folder = step / read_result(step)["model"]
-    return load_tagger(folder), folder
+    return load_model(head, folder), folder
 
 
-def _take_given(checkpoint: str, labels: tuple[str, ...]) -> dict[str, Any]:
-    model = load_tagger(checkpoint)
-    check_labels(checkpoint, model_labels(model), labels)
-    return {"model": str(Path(checkpoint).absolute()), "tokens": 0, "seconds": 0.0, "loss": {}}
+def language_sfts(job: Job, model: PreTrainedModel, languages: list[str]) -> list[SparseDelta]:
+    """Read the language SFTs that a step needs (roles ``sft-<lang>``), named as in ``model``; none if it needs none."""
+    return [
+        fit_delta(load_delta(sft_folder(job.needs[f"sft-{lang}"])), model, f"the SFT of {lang}")
+        for lang in languages
+        if f"sft-{lang}" in job.needs
+    ]
+
+
+def _take_given(job: Job, labels: tuple[str, ...]) -> dict[str, Any]:
+    checkpoint, head = job.inputs["checkpoint"], task_of(job).head
+    taken = {"model": str(Path(checkpoint).absolute()), "tokens": 0, "seconds": 0.0, "loss": {}}
+    if not is_sft(Path(checkpoint)):
+        model = load_model(head, checkpoint)
+        if labels:
+            check_labels(checkpoint, model_labels(model), labels)
+        return taken
+    model = new_model(head, job.inputs["teacher"], labels, seed=0)
+    sft = load_sft(checkpoint, "task_teacher", {"task": job.settings["task"]})
+    apply_delta(model, fit_delta(sft, model, checkpoint))
+    with replacing(job.folder / "model") as folder:
+        model.save_pretrained(folder)
+        load_tokenizer(job.inputs["teacher"]).save_pretrained(folder)
+    return taken | {"model": "model"}

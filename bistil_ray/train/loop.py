@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from .optim import autocast, learning_rate, make_optimizer
+from .pull import Pull
 from .state import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def run_phase(
     checkpoints: Path | None = None,
     report: Report = lambda metrics: None,
     masks: Mapping[str, Tensor] | None = None,
+    pull: Pull | None = None,
     after_step: Callable[[Progress], None] = lambda progress: None,
     writes: bool = True,
 ) -> Progress:
@@ -100,8 +102,8 @@ def run_phase(
 
     ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. With ``checkpoints`` the
     phase continues from the newest one there; only a rank that ``writes`` saves. ``masks`` (by parameter name) multiply
-    gradients before clipping: parameters outside stay exactly as they are. Raises NumbersError when
-    steps keep giving NaN or infinity.
+    gradients before clipping: parameters outside stay exactly as they are. Before that ``pull`` adds its gradients, and
+    the term ``l1``. Raises NumbersError when steps keep giving NaN or infinity.
     """
     model = objective.model
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -119,7 +121,7 @@ def run_phase(
         torch.manual_seed(mix(phase.seed, progress.step))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(phase.lr, progress.step, phase.steps, phase.warmup)
-        terms, norm = train_step(objective, named, optimizer, batch, phase, masks)
+        terms, norm = train_step(objective, named, optimizer, batch, phase, masks, pull)
         _watch(progress, terms, norm)
         progress.step += 1
         progress.tokens += int(_total([sum(int(micro["attention_mask"].sum()) for micro in batch)])[0])
@@ -143,6 +145,7 @@ def train_step(
     batch: Sequence[Batch],
     phase: Phase,
     masks: Mapping[str, Tensor] | None = None,
+    pull: Pull | None = None,
 ) -> tuple[dict[str, float], float]:
     """Take one optimiser step; give the loss by term and the gradient norm before clipping, both over all ranks.
 
@@ -156,13 +159,15 @@ def train_step(
         for name, value in forward_backward(objective, micro, counts, phase.precision).items():
             terms[name] += value
     _sum_gradients(named.values())
+    terms = dict(zip(terms, _total(list(terms.values())), strict=True))
+    if pull is not None:
+        terms["l1"] = pull.add_gradients(named)
     if masks is not None:
         for name, mask in masks.items():
             gradient = named[name].grad
             if gradient is not None:
                 gradient.mul_(mask)
     norm = float(nn.utils.clip_grad_norm_(named.values(), phase.clip))
-    terms = dict(zip(terms, _total(list(terms.values())), strict=True))
     if math.isfinite(norm) and math.isfinite(sum(terms.values())):
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -5,96 +5,161 @@ Every loss term names the count it is divided by, so that the loop can pass the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
-from ..losses.attention import attention_mse
+from ..losses.attention import attention_mse, group_heads
 from ..losses.hidden import hidden_mse
 from ..losses.logits import soft_cross_entropy
-from ..models.states import Alignment, observe
+from ..losses.precision import at_least_float32
+from ..models.heads import model_inputs
+from ..models.layers import Alignment
+from ..models.states import observe
+from ..sparse.delta import SparseDelta
+from ..teachers.adapted import shifted_parameters
 from .loop import Batch, Counts
+
+
+class Decisions(Protocol):
+    """How the decisions of a head and their right answers are found; a task is one (see ``tasks/task.py``)."""
+
+    def targets(self, batch: Batch) -> dict[str, Tensor]:
+        """Give, for each decision, the right answers (N,) of a batch, ``IGNORED`` where there is none."""
+
+    def logits(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
+        """Give the logits (N, choices) of the same decisions, row for row those of ``targets``."""
 
 
 @dataclass
 class Distillation:
     """BISTIL's objectives: hidden and attention states of phase 1 and, with logits, the task distillation of phase 2.
 
-    ``weights`` holds ``hidden``, ``attention`` and ``logits``; a term of weight 0 is not computed. ``reference`` takes
-    padding as the published implementation does: hidden states of padding count, rows of padded queries count.
-    Both models read the same ids. The soft cross-entropy runs over labelled positions.
+    ``weights`` holds ``hidden``, ``attention`` and ``logits``; a term of weight 0 is not computed. ``teachers`` is one
+    model, or one for each language: then a batch says by ``language`` which. ``projections`` (D_teacher, D_student),
+    one for each aligned state, make targets for a narrower student. ``decisions`` are those of the head, for the soft
+    cross-entropy, which runs over decisions that have a right answer and is summed over kinds of them. ``reference``
+    takes padding as the published implementation does: hidden states of padding count, rows of padded queries count.
+    All models read the same ids.
     """
 
-    model: nn.Module
-    teacher: nn.Module
+    model: PreTrainedModel
+    teachers: Sequence[PreTrainedModel]
     alignment: Alignment
     weights: Mapping[str, float]
+    decisions: Decisions | None = None
     temperature: float = 2.0
+    projections: Sequence[Tensor] = ()
     reference: bool = False
 
     def __post_init__(self) -> None:
-        """Freeze the teacher."""
-        self.teacher.requires_grad_(False).eval()
+        """Freeze the teachers."""
+        for teacher in self.teachers:
+            teacher.requires_grad_(False).eval()
 
     def counts(self, batch: Batch) -> dict[str, float]:
-        """Count positions, attended pairs (times heads later on) and labelled rows, of the terms with a weight."""
+        """Count positions, attended pairs (times heads later on) and decisions, of the terms with a weight."""
         valid = batch["attention_mask"]
         lengths = valid.sum(1, dtype=torch.float64)
         counts = {
             "hidden": float(valid.numel() if self.reference else lengths.sum()),
             "attention": float((lengths * valid.shape[1]).sum() if self.reference else lengths.square().sum()),
         }
-        if "labels" in batch:
-            counts["logits"] = float((batch["labels"] != IGNORED).sum())
-        return {name: count for name, count in counts.items() if self.weights.get(name, 0) > 0}
+        counts = {name: count for name, count in counts.items() if self._weight(name)}
+        if self.decisions is not None and self._weight("logits"):
+            counts |= {name: _answered(targets) for name, targets in self.decisions.targets(batch).items()}
+        return counts
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         """Hidden MSE, attention MSE and soft cross-entropy, weighted (BISTIL, both phases)."""
         valid = batch["attention_mask"]
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": valid}
-        matched = self.weights.get("attention", 0) > 0
+        teacher = self.teachers[int(batch["language"][0])] if len(self.teachers) > 1 else self.teachers[0]
         pairs = self.alignment
+        states = bool(self._weight("hidden"))
+        maps = bool(self._weight("attention") and pairs.student_attention)
         with torch.no_grad():
-            taught = observe(self.teacher, inputs, pairs.teacher_hidden, pairs.teacher_attention if matched else ())
-        seen = observe(self.model, inputs, pairs.student_hidden, pairs.student_attention if matched else ())
+            taught = observe(
+                teacher,
+                model_inputs(teacher, batch),
+                pairs.teacher_hidden if states else (),
+                pairs.teacher_attention if maps else (),
+            )
+        seen = observe(
+            self.model,
+            model_inputs(self.model, batch),
+            pairs.student_hidden if states else (),
+            pairs.student_attention if maps else (),
+        )
         losses: dict[str, Tensor] = {}
         full = bool(valid.all())
-        if self.weights.get("hidden", 0) > 0:
+        if states:
             mask = None if full or self.reference else valid
-            losses["hidden"] = self.weights["hidden"] * hidden_mse(seen.hidden, taught.hidden, mask, counts["hidden"])
-        if matched:
+            targets = self._projected(taught.hidden)
+            losses["hidden"] = self._weight("hidden") * hidden_mse(seen.hidden, targets, mask, counts["hidden"])
+        if maps:
             queries = torch.ones_like(valid) if self.reference else valid
             counted = None if full else queries[:, :, None] * valid[:, None, :]
-            entries = counts["attention"] * taught.attention[0].shape[1]
-            loss = attention_mse(seen.attention, taught.attention, counted, entries)
-            losses["attention"] = self.weights["attention"] * loss
-        if self.weights.get("logits", 0) > 0:
-            rows = batch["labels"] != IGNORED
-            loss = soft_cross_entropy(
-                seen.output.logits[rows], taught.output.logits[rows], self.temperature, rows=counts["logits"]
+            heads = seen.attention[0].shape[1]
+            entries = counts["attention"] * heads
+            loss = attention_mse(
+                seen.attention, [group_heads(map_BHTT, heads) for map_BHTT in taught.attention], counted, entries
             )
-            losses["logits"] = self.weights["logits"] * loss
+            losses["attention"] = self._weight("attention") * loss
+        if self.decisions is not None and self._weight("logits"):
+            right = self.decisions.targets(batch)
+            ours, theirs = (self.decisions.logits(output, batch) for output in (seen.output, taught.output))
+            for name, targets_N in right.items():
+                rows = targets_N != IGNORED
+                loss = soft_cross_entropy(ours[name][rows], theirs[name][rows], self.temperature, rows=counts[name])
+                losses[name] = self._weight("logits") * loss
         return losses
+
+    def _weight(self, name: str) -> float:
+        return self.weights.get(name, 0.0)
+
+    def _projected(self, states: Sequence[Tensor]) -> Sequence[Tensor]:
+        if not self.projections:
+            return states
+        return [at_least_float32(s) @ p.to(s.device) for s, p in zip(states, self.projections, strict=True)]
 
 
 @dataclass
 class LabelLearning:
-    """Cross-entropy on labels: of the task for a task teacher, of masked tokens for a masked language model."""
+    """Cross-entropy of a head's decisions with their right answers, summed over kinds of decisions.
 
-    model: nn.Module
-    name: str = "labels"
+    With ``sfts``, one for each language, every batch is seen by the model under the SFT of its ``language``, which
+    stays as it is: what is learned adds to it, as with composable sparse fine-tunings.
+    """
+
+    model: PreTrainedModel
+    decisions: Decisions
+    sfts: Sequence[SparseDelta] = ()
 
     def counts(self, batch: Batch) -> dict[str, float]:
-        """Count labelled positions."""
-        return {self.name: float((batch["labels"] != IGNORED).sum())}
+        """Count decisions that have a right answer."""
+        return {name: _answered(targets) for name, targets in self.decisions.targets(batch).items()}
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        """Cross-entropy summed over labelled positions, divided by their global count."""
-        logits = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        flat = logits.float().flatten(0, 1) if logits.dtype != torch.float64 else logits.flatten(0, 1)
-        loss = functional.cross_entropy(flat, batch["labels"].flatten(), ignore_index=IGNORED, reduction="sum")
-        return {self.name: loss / counts[self.name]}
+        """Cross-entropy summed over decisions, divided by their global count."""
+        weights = shifted_parameters(self.model, self.sfts[int(batch["language"][0])]) if self.sfts else {}
+        output = functional_call(self.model, weights, kwargs=model_inputs(self.model, batch))
+        logits = self.decisions.logits(output, batch)
+        return {
+            name: functional.cross_entropy(
+                at_least_float32(logits[name]), targets, ignore_index=IGNORED, reduction="sum"
+            )
+            / counts[name]
+            for name, targets in self.decisions.targets(batch).items()
+        }
+
+
+def _answered(targets_N: Tensor) -> float:
+    return float((targets_N != IGNORED).sum())

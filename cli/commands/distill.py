@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..options import RECIPE_HELP
+
 EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
 
 
@@ -17,29 +19,32 @@ def distill(
     out: Annotated[Path, typer.Option(help="New folder for the student.")],
     source: Annotated[str, typer.Option(help="The source language.")] = "en",
     layers: Annotated[int | None, typer.Option(help="Layers of the student; half the teacher's if not given.")] = None,
-    recipe: Annotated[str, typer.Option(help="bistil or scratch.")] = "bistil",
+    hidden: Annotated[int | None, typer.Option(help="Hidden units of the student; the teacher's if not given.")] = None,
+    recipe: Annotated[str, typer.Option(help=f"One of {RECIPE_HELP}.")] = "bistil",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as distil.steps=1000.")] = None,
 ) -> None:
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
     from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
-    from bistil_ray.inputs import look_at_corpus, look_at_teacher
-    from bistil_ray.plan import distil_step, pack_step
+    from bistil_ray.inputs import check_students, look_at_corpus, look_at_teacher
+    from bistil_ray.planning.text_steps import Shape, default_depth, distil_step, pack_step
     from bistil_ray.steps.distil import student_folder
 
     from .single import carry_out, only_language
 
     flags = {
         "teacher": [teacher], "lang": lang, "source": source, "corpora": corpora, "recipe": recipe, "seed": seed,
-        "layers": layers, "task_data": "",
+        "layers": layers, "hidden": hidden, "task_data": "",
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
     target = only_language(config)
     if target == config.source:
         raise ConfigError(f"--lang is the source language {target!r}: name another one, or another --source")
-    facts = look_at_teacher(teacher, teacher, config.layers, {"packing.length": config.packing.length}, "--teacher")
+    facts = look_at_teacher(teacher, teacher, {"packing.length": config.packing.length}, "--teacher")
+    check_students(facts, config)
     texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, target)}
     pack = pack_step(tuple(texts), config.text_column, config.vocabulary, config.packing, facts.tokenizer, texts)
-    step = distil_step(config.distil, facts, pack, target, layers or facts.layers // 2, config.recipes[0], seed)
+    shape = Shape(layers or default_depth(config.distil, facts.layers), hidden or facts.hidden)
+    step = distil_step(config.distil, facts, {"pack": pack}, target, shape, config.recipes[0], seed)
     carry_out([pack, step], out, lambda folder: student_folder(folder / step.key))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import print_table, stderr
+from ..options import TASK_HELP
 
 EPILOG = "Example: bistil-ray evaluate runs/mine/best/sw --task ner --task-data ner/ --langs sw"
 
@@ -16,60 +17,67 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A model fine-tuned on the task: a folder or a hub id.")],
     task_data: Annotated[str, typer.Option(help="Where <lang>/<split>.parquet lie.")],
     langs: Annotated[str, typer.Option(help="Languages to score, such as sw,yo.")],
-    task: Annotated[str, typer.Option(help="The task: ner.")] = "ner",
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "ner",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     label_map: Annotated[
         list[str] | None, typer.Option(help="Rename a label, such as DATE=O; may be repeated.")
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=8, help="Longest sentence in tokens (as many as the model takes); words beyond count as O."),
+        typer.Option(min=8, help="Longest text in tokens (as many as the model takes)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
 ) -> None:
-    """Score a tagger on one or more languages: span F1 by the CoNLL rules, overall and by type."""
-    from bistil_ray.data.tasks import map_labels, read_tagged, task_files
+    """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured."""
+    from bistil_ray.data.examples import Examples, read_examples, task_files
     from bistil_ray.errors import ConfigError
-    from bistil_ray.evaluate.tagging import predict_tags, tagging_scores
     from bistil_ray.languages import parse_languages
-    from bistil_ray.models.families import family_of, load_tokenizer
+    from bistil_ray.models.families import family_of
+    from bistil_ray.models.heads import load_model, model_labels
     from bistil_ray.models.hub import locate_model
-    from bistil_ray.models.taggers import load_tagger, model_labels
+    from bistil_ray.models.loading import load_tokenizer
     from bistil_ray.steps.run import silence_transformers
+    from bistil_ray.tasks.registry import TASKS
 
-    if task != "ner":
-        raise ConfigError(f"--task {task!r} is not known: allowed is ner")
+    if task not in TASKS:
+        raise ConfigError(f"--task {task!r} is not known: allowed are {', '.join(TASKS)}")
+    kind = TASKS[task]
     renamed = dict(_pair(entry) for entry in label_map or [])
     folder = locate_model(model, "MODEL")
     files = {lang: task_files(task_data, lang, split)[split] for lang in parse_languages(langs)}
     silence_transformers()
-    tagger, tokenizer = load_tagger(folder), load_tokenizer(folder)
-    labels = model_labels(tagger)
-    most = family_of(tagger.config).longest_text(tagger.config)
-    gold = {lang: map_labels(read_tagged(file), renamed, labels) for lang, file in files.items()}
+    scored, tokenizer = load_model(kind.head, folder), load_tokenizer(folder)
+    labels = model_labels(scored)
+    most = family_of(scored.config).longest_text(scored.config)
+
+    def read(file: str) -> Examples:
+        examples = read_examples(file, kind.columns)
+        kind.check(examples)
+        return kind.relabel(examples, renamed, labels)
+
+    gold = {lang: read(file) for lang, file in files.items()}
     scores = {}
-    for lang, sentences in gold.items():
+    for lang, examples in gold.items():
         with stderr().status(f"scoring {lang}"):
-            predicted = predict_tags(tagger, tokenizer, sentences, labels, max_length=min(max_length or most, most))
-        scores[lang] = tagging_scores(sentences.tags, predicted)
+            scores[lang] = kind.score(scored, tokenizer, examples, labels, min(max_length or most, most))
     if as_json:
         rows = [
-            {"lang": lang, "split": split, "metric": "f1", "score": found.f1, "precision": found.precision,
-             "recall": found.recall, "by_type": found.by_type, "sentences": len(gold[lang])}
+            {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(gold[lang])}
+            | dict(found.details)
             for lang, found in scores.items()
-        ]  # fmt: skip
+        ]
         typer.echo(json.dumps(rows))
         return
-    kinds = sorted({kind for found in scores.values() for kind in found.by_type})
-    columns = ("lang", "sentences", "f1", "precision", "recall", *kinds)
+    details = [name for name, value in next(iter(scores.values())).details.items() if isinstance(value, float)]
+    columns = ("lang", "examples", kind.metric, *details)
     print_table(
         columns,
         [
             (
                 lang,
                 f"{len(gold[lang]):,}",
-                *(f"{value:.3f}" for value in (found.f1, found.precision, found.recall)),
-                *(f"{found.by_type[kind]['f1']:.3f}" if kind in found.by_type else "-" for kind in kinds),
+                f"{found.score:.3f}",
+                *(f"{found.details[name]:.3f}" for name in details),
             )
             for lang, found in scores.items()
         ],

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..options import TASK_HELP
+
 EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task-data ner/ --lang sw --out sw-ner/"
 
 
@@ -15,7 +17,7 @@ def finetune(
     teacher: Annotated[str, typer.Option(help="The teacher it was distilled from: a hub id or a folder.")],
     task_data: Annotated[str, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")],
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
-    task: Annotated[str, typer.Option(help="The task: ner.")] = "ner",
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "ner",
     source: Annotated[str, typer.Option(help="The language of the labels.")] = "en",
     lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
     density: Annotated[float, typer.Option(help="Share of the encoder that may change.")] = 0.08,
@@ -27,7 +29,8 @@ def finetune(
     """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/)."""
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import display_names, look_at_student, look_at_task, look_at_teacher
-    from bistil_ray.plan import evaluate_step, finetune_step, given_student_step, task_teacher_step
+    from bistil_ray.planning.task_steps import evaluate_step, finetune_step, task_teacher_step
+    from bistil_ray.planning.text_steps import given_student_step
 
     from .single import carry_out, only_language
 
@@ -37,14 +40,15 @@ def finetune(
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
     target = only_language(config)
-    given, layers = look_at_student(student)
+    given, shape = look_at_student(student)
     lengths = {"teach.max_length": config.teach.max_length, "finetune.max_length": config.finetune.max_length}
-    facts = look_at_teacher(teacher, display_names([teacher])[teacher], (layers,), lengths, "--teacher")
+    facts = look_at_teacher(teacher, display_names([teacher])[teacher], lengths, "--teacher")
     data = look_at_task(config)
-    taught = task_teacher_step(config, data, facts)
-    scored = evaluate_step(config, data, facts, target, taught)
-    taken = given_student_step(given, layers, facts.name, target, seed)
-    step = finetune_step(config, data, facts, density, {"student": taken, "task_teacher": taught, "evaluate": scored})
+    taught = task_teacher_step(config, data, facts, density=config.teach.density)
+    scored = evaluate_step(config, data, target, {"task_teacher": taught})
+    taken = given_student_step(given, shape, facts.name, target, seed)
+    needs = {"student": taken, "task_teacher": taught, "evaluate": scored}
+    step = finetune_step(config, data, facts, "bistil", density, needs)
     carry_out(
         [taught, scored, taken, step],
         out,

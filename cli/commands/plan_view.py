@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bistil_ray.config import Execution, RunConfig
     from bistil_ray.distributed.cluster import Resources
-    from bistil_ray.plan import Plan
+    from bistil_ray.planning.plan import Plan
 
 # Sustained training speed assumed in estimates, FLOP/s: a CPU core without matrix units, a GPU at a third of its peak.
 CPU_CORE_FLOPS = 3e10

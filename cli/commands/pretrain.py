@@ -33,7 +33,7 @@ def pretrain(
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_corpus, look_at_tokenizer
     from bistil_ray.languages import parse_languages
-    from bistil_ray.plan import pack_step, pretrain_step
+    from bistil_ray.planning.text_steps import pack_step, pretrain_step
 
     from .single import carry_out
 

@@ -49,10 +49,18 @@ def results(
 
 
 def show_records(records: Sequence[Record], console: Console) -> None:
-    """Print records, in the order given, as a table with the best student of each language marked."""
+    """Print records, in the order given, as a table with the best student of each language marked.
+
+    Where there are several recipes or seeds, a second table has the recipes side by side.
+    """
+    from bistil_ray.results.comparison import compare_recipes
     from bistil_ray.results.tables import COLUMNS, NUMBERS, best_per_language, to_rows
 
-    if records:
-        print_table(COLUMNS, to_rows(records, best_per_language(records).values()), NUMBERS, console)
-    else:
+    if not records:
         console.print("No step with a score has finished yet.")
+        return
+    print_table(COLUMNS, to_rows(records, best_per_language(records).values()), NUMBERS, console)
+    if len({record.recipe for record in records if record.is_student}) > 1 or len({r.seed for r in records}) > 1:
+        columns, rows = compare_recipes(records)
+        console.print(f"\n{records[0].metric} by recipe; the setting with the best validation score, over seeds:")
+        print_table(columns, rows, columns[1:], console)

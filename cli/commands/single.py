@@ -11,7 +11,7 @@ from ..console import stderr
 
 if TYPE_CHECKING:
     from bistil_ray.config import RunConfig
-    from bistil_ray.plan import Step
+    from bistil_ray.planning.step import Step
 
 
 def check_new(out: Path) -> None:

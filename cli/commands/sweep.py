@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import stderr, stdout
+from ..options import RECIPE_HELP, TASK_HELP
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bistil_ray.config import RunConfig
-    from bistil_ray.plan import Plan
+    from bistil_ray.planning.plan import Plan
 
 EPILOG = "Example: bistil-ray sweep --langs sw,yo,ha    (the embedded sample: minutes on two CPU cores, no network)"
 
@@ -25,13 +26,21 @@ def sweep(
     config: Annotated[str | None, typer.Option(help="A configuration file, or the name of a shipped one.")] = None,
     teachers: Annotated[str | None, typer.Option(help="Teachers: hub ids or folders, separated by commas.")] = None,
     corpora: Annotated[str | None, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")] = None,
-    task: Annotated[str | None, typer.Option(help="The task: ner.")] = None,
+    task: Annotated[str | None, typer.Option(help=TASK_HELP)] = None,
     task_data: Annotated[str | None, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")] = None,
+    task_sources: Annotated[
+        str | None, typer.Option(help="Languages whose labels are learned from; the source if not given.")
+    ] = None,
     layers: Annotated[
         str | None, typer.Option(help="Layers of the students, such as 6,4; half the teacher's if not given.")
     ] = None,
+    hidden: Annotated[
+        str | None, typer.Option(help="Hidden units of the students, such as 384; the teacher's if not given.")
+    ] = None,
     densities: Annotated[str | None, typer.Option(help="Shares of the encoder that an SFT may change.")] = None,
-    recipes: Annotated[str | None, typer.Option(help="Ways to make a student: bistil, scratch.")] = None,
+    recipes: Annotated[
+        str | None, typer.Option(help=f"Ways to make a student: {RECIPE_HELP}; teacher tunes the teacher itself.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Random seeds, such as 0,1,2.")] = None,
     storage: Annotated[str | None, typer.Option(help="Folder for runs and steps; shared by all nodes.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the same name continues it.")] = None,
@@ -50,16 +59,16 @@ def sweep(
     """Distil a student for every language, teacher, depth, density, recipe and seed; rerun to continue."""
     flags: dict[str, Any] = {
         "langs": langs, "source": source, "teachers": teachers, "corpora": corpora, "task": task,
-        "task_data": task_data, "layers": layers, "densities": densities, "recipes": recipes, "seeds": seeds,
-        "storage": storage, "name": name, "workers": workers, "gpus_per_worker": gpus_per_worker, "address": address,
-        "max_parallel": max_parallel,
+        "task_data": task_data, "task_sources": task_sources, "layers": layers, "hidden": hidden,
+        "densities": densities, "recipes": recipes, "seeds": seeds, "storage": storage, "name": name,
+        "workers": workers, "gpus_per_worker": gpus_per_worker, "address": address, "max_parallel": max_parallel,
     }  # fmt: skip
     console = stderr() if as_json else stdout()
     resolved = _resolve(config, settings or [], flags, console)
 
     from bistil_ray.distributed.sweep import check_name
     from bistil_ray.inputs import gather_facts
-    from bistil_ray.plan import make_plan
+    from bistil_ray.planning.plan import make_plan
     from bistil_ray.storage import prepare_folder
 
     from .plan_view import plan_data, show_plan

@@ -28,8 +28,8 @@ def trim(
     """Cut a model's vocabulary to some languages; what is kept is computed as before."""
     from bistil_ray.data.corpus import corpus_files, list_shards
     from bistil_ray.languages import parse_languages
-    from bistil_ray.models.families import check_teacher, load_masked_lm, load_tokenizer
     from bistil_ray.models.hub import locate_model
+    from bistil_ray.models.loading import check_teacher, load_masked_lm, load_tokenizer
     from bistil_ray.models.student import cut_vocabulary
     from bistil_ray.steps.context import LocalContext
     from bistil_ray.steps.pack import choose_vocabulary
@@ -41,7 +41,7 @@ def trim(
     check_new(out)
     prepare_folder(str(out.parent), "--out")
     folder = locate_model(teacher, "--teacher")
-    check_teacher(folder, ())
+    check_teacher(folder)
     shards = {code: list_shards(corpus_files(corpora, code), text_column) for code in parse_languages(langs)}
     console = stderr()
     with console.status("counting tokens"):

@@ -29,8 +29,8 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
         (["--densities", "0.1,1.5"], "--densities is '1.5': must be less than or equal to 1"),
         (["--workers", "0"], "--workers is 0"),
         (["--workers", "many"], "--workers"),
-        (["--recipes", "magic"], "--recipes is 'magic': must be 'bistil' or 'scratch'"),
-        (["--task", "pos"], "--task is 'pos': must be 'ner'"),
+        (["--recipes", "magic"], "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil' or 'teacher'"),
+        (["--task", "chess"], "--task is 'chess': must be 'ner', 'pos', 'dep', 'nli', 'qa', 'topic' or 'sentiment'"),
         (["--layers", "half"], "--layers is 'half'"),
         (["--name", "../mine"], "--name is '../mine'"),
         (["--set", "distil.steps"], "--set 'distil.steps' has no '='"),
@@ -69,7 +69,7 @@ def test_a_storage_that_cannot_be_written(refused: Refused, tmp_path: Path, mine
 def test_the_name_of_a_run_that_is_another_one(refused: Refused, bistil: Bistil, mine: str, tmp_path: Path) -> None:
     from bistil_ray.config_sources import load_config
     from bistil_ray.distributed.sweep import open_run
-    from bistil_ray.plan import Plan
+    from bistil_ray.planning.plan import Plan
 
     run = tmp_path / "runs" / "first"
     open_run(load_config(mine, ["name=first"]), Plan(()), run)

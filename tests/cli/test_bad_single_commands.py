@@ -11,6 +11,7 @@ import pytest
 Refused = Callable[..., str]
 
 DISTILL = ("distill", "--teacher", "{teacher}", "--corpora", "{corpora}", "--out", "{out}")
+ADAPT = ("adapt", *DISTILL[1:])
 SHORT = ("--set", "teach.max_length=32", "--set", "finetune.max_length=32")
 FINETUNE = (
     "finetune",
@@ -32,22 +33,28 @@ FINETUNE = (
         ((*DISTILL, "--lang", "sw,yo"), "--lang names 2 languages"),
         ((*DISTILL, "--lang", "en"), "--lang is the source language 'en'"),
         ((*DISTILL, "--lang", "sw", "--recipe", "magic"), "--recipe is 'magic'"),
-        ((*DISTILL, "--lang", "sw", "--layers", "3"), "a student of 3 layers cannot be cut"),
+        ((*DISTILL, "--lang", "sw", "--layers", "3", "--set", "packing.length=32"), "a student of 3 layers cannot be cut"),
         ((*DISTILL, "--lang", "sw", "--layers", "0"), "--layers"),
         ((*DISTILL, "--lang", "sw"), "packing.length is 256, but"),
         ((*DISTILL, "--lang", "ha", "--set", "packing.length=32"), "no corpus for language 'ha'"),
+        ((*ADAPT, "--lang", "swahli"), "unknown language 'swahli'"),
+        ((*ADAPT, "--lang", "sw,yo"), "--lang names 2 languages"),
+        ((*ADAPT, "--lang", "ha", "--set", "packing.length=32"), "no corpus for language 'ha'"),
+        ((*ADAPT, "--lang", "sw"), "packing.length is 256, but"),
+        ((*ADAPT, "--lang", "sw", "--density", "1.5"), "adapt.density is 1.5"),
+        ((*ADAPT, "--lang", "sw", "--set", "adapt.freeze=[head]"), "adapt.freeze is 'head'"),
         ((*FINETUNE, "--lang", "sw", "--density", "1.5"), "--density is 1.5"),
         ((*FINETUNE, "--lang", "sw"), "teach.max_length is 256, but"),
         ((*FINETUNE, *SHORT, "--lang", "ha"), "no test data for 'ha'"),
-        ((*FINETUNE, "--task", "pos"), "--task is 'pos'"),
+        ((*FINETUNE, "--task", "chess"), "--task is 'chess'"),
         (("trim", *DISTILL[1:], "--langs", "swahli"), "unknown language 'swahli'"),
         (("trim", *DISTILL[1:], "--langs", "sw,ha"), "no corpus for language 'ha'"),
         (("pretrain", "--tokenizer", "no/such/folder", *DISTILL[3:], "--langs", "sw"), "--tokenizer 'no/such/folder'"),
         (("pretrain", "--tokenizer", "{teacher}", *DISTILL[3:], "--langs", "sw", "--hidden", "100", "--heads", "3"),
          "--hidden 100 is not divisible by --heads 3"),
         (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "ha"), "no test data for 'ha'"),
-        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw"), "is not fine-tuned for tagging"),
-        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw", "--task", "pos"), "--task 'pos'"),
+        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw"), "is not fine-tuned for token-classification"),
+        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw", "--task", "chess"), "--task 'chess'"),
     ],
 )  # fmt: skip
 def test_single_commands(

@@ -83,7 +83,7 @@ def test_the_command_line_knows_its_siblings_by_relative_names() -> None:
     "statement",
     [
         "import bistil_ray",
-        "import bistil_ray.config_sources, bistil_ray.facts, bistil_ray.plan",
+        "import bistil_ray.config_sources, bistil_ray.facts, bistil_ray.planning.plan",
         "import bistil_ray.languages, bistil_ray.errors, bistil_ray.storage",
         "import bistil_ray.results.records, bistil_ray.results.tables",
         "import bistil_ray.cli.main",

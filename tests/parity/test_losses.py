@@ -23,7 +23,8 @@ from bistil_ray.losses.attention import attention_mse, reference_attention_diver
 from bistil_ray.losses.hidden import hidden_mse
 from bistil_ray.losses.logits import soft_cross_entropy
 from bistil_ray.models.families import family_of
-from bistil_ray.models.states import Observed, align_layers, observe
+from bistil_ray.models.layers import align_layers
+from bistil_ray.models.states import Observed, observe
 
 HEADS = {
     "base": "base",

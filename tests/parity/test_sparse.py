@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import AutoModelForTokenClassification
 
 from bistil_ray.sparse.convert import decode_sparse, encode_sparse, numpy_integers, read_composable, write_composable
 from bistil_ray.sparse.delta import SparseDelta, apply_delta, extract_delta, load_delta, save_delta
+from bistil_ray.sparse.given import fit_delta, load_sft
 from bistil_ray.sparse.select import select_changes, threshold_of
 
 STUDENT = Path("bert") / "student_tc_lrf2_hrf1_copy" / "model.safetensors"
@@ -191,3 +193,21 @@ def test_encodings_equal_the_reference(records: dict[str, Any]) -> None:
         assert torch.equal(again, index)
         assert torch.equal(values, tensor.reshape(-1)[index])
         assert shape == tuple(tensor.shape)
+
+
+def test_published_files_fit_the_model_they_are_of(golden: Path, original: dict[str, Tensor]) -> None:
+    """Also under another prefix; a language's SFT changes the same encoder, and no head."""
+    for folder in sft_folders(golden):
+        expected = folder.with_name(folder.name.removeprefix("composable_")) / "after_apply.safetensors"
+        if not expected.exists():
+            continue
+        trained = load_file(expected)
+        for meta in (META, {"language": "en"}):
+            model = AutoModelForTokenClassification.from_pretrained(golden / STUDENT.parent)
+            given = load_sft(str(folder), "--sft", meta)
+            bare = {name: name.removeprefix("bert.") for name in given.shapes}
+            parts = ({bare[name]: part[name] for name in bare} for part in (given.indices, given.values, given.shapes))
+            apply_delta(model, fit_delta(SparseDelta(*parts, given.dense, given.meta), model, str(folder)))
+            for name, value in model.named_parameters():
+                unchanged = "language" in meta and not name.startswith("bert.")
+                assert torch.equal(value, original[name] if unchanged else trained[name]), (folder.name, name)

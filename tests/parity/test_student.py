@@ -40,8 +40,10 @@ def test_copied_students(golden: Path) -> None:
         kind = STUDENT.fullmatch(folder.name)
         assert kind is not None
         teacher = load(folder.parent / f"teacher_{kind['head']}", kind["head"])
-        layers = teacher.config.num_hidden_layers // int(kind["factor"])
-        ours = build_student(teacher, layers, "bottom" if kind["bottom"] else "regular")
+        layers = teacher.config.num_hidden_layers
+        factor = int(kind["factor"])
+        mapping = range(layers // factor) if kind["bottom"] else range(factor - 1, layers, factor)
+        ours = build_student(teacher, mapping)
         theirs = load(folder, kind["head"])
         assert type(ours) is type(theirs)
         for key in (

@@ -16,7 +16,7 @@ from bistil_ray.distributed.launch import quiet
 from bistil_ray.distributed.progress import Board
 from bistil_ray.distributed.sweep import Outcome, open_run, run_sweep
 from bistil_ray.inputs import gather_facts
-from bistil_ray.plan import Plan, make_plan
+from bistil_ray.planning.plan import Plan, make_plan
 
 
 @pytest.fixture(scope="session")

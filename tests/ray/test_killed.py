@@ -14,7 +14,7 @@ import pytest
 
 from bistil_ray.config import RunConfig, to_yaml
 from bistil_ray.distributed.sweep import Outcome
-from bistil_ray.plan import Plan
+from bistil_ray.planning.plan import Plan
 from bistil_ray.results.records import read_records
 
 DEADLINE = 300

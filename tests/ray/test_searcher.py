@@ -9,7 +9,8 @@ import pytest
 from ray.tune.search import Searcher
 
 from bistil_ray.distributed.searcher import StepSearcher
-from bistil_ray.plan import Plan, Step
+from bistil_ray.planning.plan import Plan
+from bistil_ray.planning.step import Step
 
 
 def step(kind: str, name: str, **needs: Step) -> Step:

@@ -15,7 +15,7 @@ from transformers import pipeline
 
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
-from bistil_ray.plan import Plan
+from bistil_ray.planning.plan import Plan
 from bistil_ray.results.records import read_records
 from bistil_ray.storage import read_result
 

@@ -71,7 +71,7 @@ def test_lists_are_taken_from_commas_lone_values_and_yaml_each_value_once() -> N
         ("lnags=sw", "unknown key 'lnags' in --set lnags=sw: did you mean 'langs'?"),
         ("distil.stesp=5", "unknown key 'distil.stesp' in --set distil.stesp=5: did you mean 'distil.steps'?"),
         ("steps=5", "did you mean 'distil.steps'?"),
-        ("lr=5", "did you mean 'distil.lr' or 'teach.lr' or 'finetune.lr'?"),
+        ("lr=5", "did you mean 'adapt.lr' or 'distil.lr' or 'teach.lr' or 'finetune.lr'?"),
         ("distil={stesp: 5}", "unknown key 'distil.stesp'"),
         ("packing.zzzz=5", "(known: length, held_out, seed)"),
         ("densities", "--set 'densities' has no '='"),
@@ -98,7 +98,7 @@ def test_a_density_must_be_a_share(densities: str) -> None:
 def test_flags_are_called_by_their_own_names() -> None:
     assert refused(workers=0).startswith("--workers is 0: must be greater than 0")
     assert refused(density=2.0).startswith("--density is 2.0")
-    assert refused(recipes="x") == "--recipes is 'x': must be 'bistil' or 'scratch'"
+    assert refused(recipes="x") == "--recipes is 'x': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil' or 'teacher'"
 
 
 def test_what_is_missing_is_said_with_the_flag_that_gives_it() -> None:

@@ -13,7 +13,8 @@ from bistil_ray.config_sources import load_config
 from bistil_ray.errors import BistilError, ConfigError, ModelError
 from bistil_ray.facts import Facts
 from bistil_ray.inputs import display_names, gather_facts, look_at_student, look_at_tokenizer
-from bistil_ray.plan import make_plan
+from bistil_ray.planning.plan import make_plan
+from bistil_ray.planning.text_steps import Shape
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def tagger(bert_folder: Path, tmp_path: Path) -> Path:
 def save_tagger(bert_folder: Path, folder: Path, labels: list[str]) -> Path:
     from transformers import AutoTokenizer
 
-    from bistil_ray.models.taggers import new_tagger
+    from bistil_ray.models.heads import new_model
 
-    new_tagger(bert_folder, labels, seed=0).save_pretrained(folder)
+    new_model("token-classification", bert_folder, labels, seed=0).save_pretrained(folder)
     AutoTokenizer.from_pretrained(bert_folder).save_pretrained(folder)
     return folder
 
@@ -48,7 +49,7 @@ def test_the_facts_of_a_run_are_gathered(toy_settings: dict[str, Any], bert_fold
     assert teacher.model.uri == str(bert_folder)
     assert set(facts.corpora) == {"en", "sw"}
     assert facts.corpora["en"].fingerprint != facts.corpora["sw"].fingerprint
-    assert (facts.task.labels, facts.task.train_rows) == (("B-LOC", "B-PER", "O"), 4)
+    assert (facts.task.labels, facts.task.train_rows) == (("B-LOC", "B-PER", "O"), {"en": 4})
     assert {lang: set(splits) for lang, splits in facts.task.files.items()} == {
         "en": {"train", "validation", "test"},
         "sw": {"test"},
@@ -143,8 +144,8 @@ def test_teachers_are_called_by_their_last_name_unless_two_share_it() -> None:
 
 def test_a_student_and_a_tokenizer_are_known_by_their_content(bert_folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(bert_folder, tmp_path / "copy")
-    student, layers = look_at_student(str(bert_folder))
-    assert (look_at_student(str(copy))[0].fingerprint, layers) == (student.fingerprint, 4)
+    student, shape = look_at_student(str(bert_folder))
+    assert (look_at_student(str(copy))[0].fingerprint, shape) == (student.fingerprint, Shape(4, 32))
     tokenizer = look_at_tokenizer(str(bert_folder))
     assert look_at_tokenizer(str(copy)).fingerprint == tokenizer.fingerprint
     (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text().replace("the", "thx"))

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from bistil_ray import plan as planning
 from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
 from bistil_ray.facts import Facts, Input, TaskFacts, TeacherFacts
-from bistil_ray.plan import Plan, Step, make_plan
+from bistil_ray.planning import step as steps
+from bistil_ray.planning.plan import Plan, make_plan
+from bistil_ray.planning.step import Step
 
 LANGS = ("sw", "yo", "ha")
 DENSITIES = (0.02, 0.08, 0.32)
@@ -30,7 +31,7 @@ def facts(langs: tuple[str, ...] = LANGS, *teachers: TeacherFacts) -> Facts:
     corpora = {lang: Input("corpora", f"texts in {lang}") for lang in everyone}
     files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in everyone}
     files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
-    return Facts(teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, 100, ("B-PER", "O")))
+    return Facts(teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, {"en": 100}, ("B-PER", "O")))
 
 
 def config(**values: Any) -> RunConfig:
@@ -68,6 +69,68 @@ def test_a_student_has_half_of_its_own_teachers_layers() -> None:
     }
 
 
+def test_recipes_that_begin_alike_share_phase_1() -> None:
+    both, one = make_plan(config(recipes=["bistil", "nodistil"]), facts()), make_plan(config(), facts())
+    assert keys(both, "distil") == keys(one, "distil")
+    assert both.by_kind()["finetune"] == 2 * one.by_kind()["finetune"]
+
+
+def test_a_setting_of_one_recipe_is_no_part_of_the_others() -> None:
+    recipes = ["scratch", "minilmv2", "bistil"]
+
+    def students(**values: Any) -> dict[str, set[str]]:
+        steps = [step for step in make_plan(config(recipes=recipes, distil=values), facts()) if step.kind == "distil"]
+        return {recipe: {step.key for step in steps if step.about["recipe"] == recipe} for recipe in recipes}
+
+    plain = students()
+    changed = {name: students(**{name: value}) for name, value in (("relation_heads", 2), ("hidden_weight", 2.0))}
+    assert {recipe for recipe in recipes if plain[recipe] != changed["relation_heads"][recipe]} == {"minilmv2"}
+    assert {recipe for recipe in recipes if plain[recipe] != changed["hidden_weight"][recipe]} == {"bistil"}
+
+
+def test_the_recipe_teacher_tunes_the_teacher_and_makes_no_student() -> None:
+    plan = make_plan(config(recipes=["teacher"], seeds=[0, 1], densities=[0.08]), facts())
+    assert plan.by_kind() == {"pack": 3, "task-teacher": 6, "evaluate": 18}
+    assert {step.about.get("density") for step in plan if step.kind == "evaluate"} == {None, 0.08}
+    assert all("evaluate" in step.needs for step in plan if step.about.get("density") and step.kind == "evaluate")
+
+
+def test_teachers_are_adapted_to_each_language_once() -> None:
+    plan = make_plan(config(adapt={"enabled": True}), facts())
+    assert plan.by_kind()["adapt"] == 2 * 4 and plan.by_kind()["pack"] == 3 + 4
+    needs = {step.kind: set(step.needs) for step in plan if step.about.get("lang") == "sw"}
+    assert needs["distil"] == {"pack", "sft-en", "sft-sw"}
+    assert needs["evaluate"] == {"task_teacher", "sft-sw"}
+    assert needs["finetune"] == {"student", "task_teacher", "evaluate", "sft-en"}
+    assert {role for step in plan if step.kind == "task-teacher" for role in step.needs} == {"sft-en"}
+
+
+def test_given_language_sfts_are_taken_instead_of_trained() -> None:
+    given = {lang: Input(f"sft/{lang}", f"sft of {lang}") for lang in ("en", *LANGS)}
+    plan = make_plan(config(), replace(facts(), language_sfts=given))
+    taken = [step for step in plan if step.kind == "adapt"]
+    assert len(taken) == 8 and all("sft" in step.inputs and not step.flops for step in taken)
+    assert plan.by_kind()["pack"] == 3
+
+
+def test_a_student_learns_from_the_labels_of_languages_it_speaks() -> None:
+    known = facts()
+    files = {lang: {**splits, "train": Input(f"ner/{lang}/train", lang)} for lang, splits in known.task.files.items()}
+    task = replace(known.task, files=files, train_rows={"en": 100, "sw": 50})
+    plan = make_plan(config(task_sources=["en", "sw"]), replace(known, task=task))
+    (one, *_) = (step for step in plan if step.kind == "task-teacher")
+    assert {"train-en", "train-sw"} <= set(one.inputs)
+    learned = {step.settings["lang"]: step.settings["sources"] for step in plan if step.kind == "finetune"}
+    assert learned == {"sw": ["en", "sw"], "yo": ["en"], "ha": ["en"]}
+
+
+def test_widths_multiply_students() -> None:
+    plan = make_plan(config(hidden=[64, 32], densities=[0.08]), facts(LANGS, teacher("big")))
+    assert plan.by_kind()["distil"] == 6
+    assert {step.settings["hidden"] for step in plan if step.kind == "distil"} == {64, 32}
+    assert min(step.flops for step in plan if step.kind == "distil") < max(step.flops for step in plan)
+
+
 def test_needs_come_before_what_needs_them() -> None:
     seen: set[str] = set()
     for step in make_plan(config(), facts()):
@@ -85,8 +148,8 @@ def test_a_given_task_teacher_is_taken_instead_of_trained() -> None:
     given = replace(known.task, given={"big": Input("tuned", "a tuned teacher")})
     plan = make_plan(config(), replace(known, task=given))
     taken, trained = (step for step in plan if step.kind == "task-teacher")
-    assert (taken.inputs, taken.flops) == ({"checkpoint": "tuned"}, 0)
-    assert "train" in trained.inputs and trained.flops > 0
+    assert (taken.inputs, taken.flops) == ({"checkpoint": "tuned", "teacher": "models/big"}, 0)
+    assert "train-en" in trained.inputs and trained.flops > 0
 
 
 # What must change the names of steps: a change, and the kinds of steps that are then other ones.
@@ -159,7 +222,7 @@ def test_another_setting_is_other_work_for_all_that_depends_on_it(settings: dict
 @pytest.mark.parametrize("kind", ["pack", "task-teacher", "evaluate", "distil", "finetune"])
 def test_a_new_version_of_an_algorithm_is_other_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = make_plan(config(), facts())
-    monkeypatch.setitem(planning.VERSIONS, kind, 99)
+    monkeypatch.setitem(steps.VERSIONS, kind, 99)
     assert not keys(before, kind) & keys(make_plan(config(), facts()))
 
 

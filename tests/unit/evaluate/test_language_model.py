@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from bistil_ray.data.masking import IGNORED, MaskingVocabulary, corrupt
 from bistil_ray.errors import DataError
 from bistil_ray.evaluate.language_model import bits_per_character
-from bistil_ray.models.families import load_masked_lm, load_tokenizer
+from bistil_ray.models.loading import load_masked_lm, load_tokenizer
 
 Known = tuple[PreTrainedModel, MaskingVocabulary, np.ndarray]
 

@@ -1,4 +1,4 @@
-"""The soft cross-entropy against its definition."""
+"""The soft cross-entropy and the divergence against their definitions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from bistil_ray.losses.logits import soft_cross_entropy
+from bistil_ray.losses.logits import kl_divergence, soft_cross_entropy
 
 
 def logits(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def row_loss(student: list[float], teacher: list[float], temperature: float) -> float:
-    def softmax(values: list[float]) -> list[float]:
-        powers = [math.exp(value / temperature) for value in values]
-        return [power / sum(powers) for power in powers]
+def softmax(values: list[float], temperature: float) -> list[float]:
+    powers = [math.exp(value / temperature) for value in values]
+    return [power / sum(powers) for power in powers]
 
-    return -sum(t * math.log(s) for s, t in zip(softmax(student), softmax(teacher), strict=True))
+
+def row_loss(student: list[float], teacher: list[float], temperature: float) -> float:
+    both = zip(softmax(student, temperature), softmax(teacher, temperature), strict=True)
+    return -sum(t * math.log(s) for s, t in both)
+
+
+def row_divergence(student: list[float], teacher: list[float], temperature: float) -> float:
+    both = zip(softmax(student, temperature), softmax(teacher, temperature), strict=True)
+    return sum(t * math.log(t / s) for s, t in both)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -66,3 +73,34 @@ def test_half_precision_is_computed_in_float32() -> None:
 def test_logits_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(2, 5\) against \(2, 4\)"):
         soft_cross_entropy(logits(2, 5, seed=1), logits(2, 4, seed=2))
+    with pytest.raises(ValueError, match=r"\(2, 5\) against \(1, 5\)"):
+        kl_divergence(logits(2, 5, seed=1), logits(1, 5, seed=2))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_divergence_is_the_mean_of_softened_rows_times_the_squared_temperature(temperature: float) -> None:
+    student, teacher = logits(6, 5, seed=1), logits(6, 5, seed=2)
+    rows = [row_divergence(s, t, temperature) for s, t in zip(student.tolist(), teacher.tolist(), strict=True)]
+    loss = kl_divergence(student, teacher, temperature)
+    assert loss.item() == pytest.approx(temperature**2 * sum(rows) / 6, rel=1e-13)
+
+
+def test_parts_of_a_step_have_divergences_that_add_up_to_the_whole() -> None:
+    student, teacher = logits(6, 5, seed=1), logits(6, 5, seed=2)
+    parts = [kl_divergence(student[i : i + 2], teacher[i : i + 2], rows=6.0).item() for i in (0, 2, 4)]
+    assert sum(parts) == pytest.approx(kl_divergence(student, teacher).item(), rel=1e-13)
+
+
+def test_divergence_has_the_gradient_of_the_soft_cross_entropy_but_ends_at_nought() -> None:
+    student, teacher = logits(4, 5, seed=1).requires_grad_(), logits(4, 5, seed=2)
+    (divergence,) = torch.autograd.grad(kl_divergence(student, teacher, 2.0), student)
+    (cross_entropy,) = torch.autograd.grad(soft_cross_entropy(student, teacher, 2.0), student)
+    torch.testing.assert_close(divergence, 4 * cross_entropy, rtol=1e-12, atol=1e-15)
+    assert kl_divergence(teacher.clone(), teacher).item() == 0.0
+
+
+def test_divergence_of_half_precision_is_computed_in_float32() -> None:
+    student, teacher = logits(4, 500, seed=1).bfloat16(), logits(4, 500, seed=2).bfloat16()
+    loss = kl_divergence(student, teacher)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(kl_divergence(student.double(), teacher.double()).item(), rel=1e-6)

@@ -12,6 +12,27 @@ from bistil_ray.models.families import FAMILIES
 
 MakeModel = Callable[..., PreTrainedModel]
 ROWS, LENGTH = 30, 7
+# What the published models of a family have that its default configuration lacks, and sizes that go by other names.
+SETTINGS: dict[str, dict[str, object]] = {
+    "distilbert": {"hidden_dim": 20},
+    "electra": {"embedding_size": 6},
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+        "position_buckets": 4,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+    },
+    "modernbert": {
+        "local_attention": 4,
+        "pad_token_id": 1,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "cls_token_id": 2,
+        "sep_token_id": 3,
+    },
+}
 
 
 @pytest.fixture(params=sorted(FAMILIES))
@@ -35,7 +56,7 @@ def make_model() -> MakeModel:
             "initializer_range": 0.3,
             "num_labels": 2,
         }
-        config = AutoConfig.for_model(name, **{**shape, **settings})
+        config = AutoConfig.for_model(name, **shape | SETTINGS.get(name, {}) | settings)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = FAMILIES[name].head_class(head)(config)
@@ -49,7 +70,7 @@ def make_model() -> MakeModel:
 
 @pytest.fixture
 def inputs() -> dict[str, torch.Tensor]:
-    """A batch with padding at the end of two of its three rows; id 1 is the pad id of every family here."""
+    """A batch with padding at the end of two of its three rows; id 1 is no token of the texts, and RoBERTa's pad id."""
     ids = torch.randint(2, ROWS, (3, LENGTH), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     mask[1, 4:] = mask[2, 2:] = 0

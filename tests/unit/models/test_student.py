@@ -9,9 +9,12 @@ from transformers import AutoModelForMaskedLM
 
 from bistil_ray.errors import ModelError
 from bistil_ray.models.families import FAMILIES, HEADS, family_of
-from bistil_ray.models.student import build_student, cut_vocabulary, layer_map
+from bistil_ray.models.layers import align_layers, layer_map
+from bistil_ray.models.loading import load_masked_lm
+from bistil_ray.models.student import build_student, cut_vocabulary
 
 KEPT = np.array([0, 1, 2, 5, 6, 9, 13, 20, 28])
+COPIED = (0, 3)
 
 
 def remapped(kept: np.ndarray, ids: torch.Tensor) -> torch.Tensor:
@@ -31,62 +34,92 @@ def kept_inputs(kept: np.ndarray, pad: int) -> tuple[dict[str, torch.Tensor], di
     }
 
 
-@pytest.mark.parametrize(
-    ("student", "expected"),
-    [(12, tuple(range(12))), (6, (1, 3, 5, 7, 9, 11)), (4, (2, 5, 8, 11)), (3, (3, 7, 11)), (1, (11,))],
-)
-def test_regular_layers_are_the_last_of_each_group(student: int, expected: tuple[int, ...]) -> None:
-    assert layer_map(12, student) == expected
-
-
-def test_bottom_layers_are_the_first_ones() -> None:
-    assert layer_map(12, 4, "bottom") == (0, 1, 2, 3)
-
-
-def test_layers_that_do_not_divide_are_refused_with_those_that_do() -> None:
-    for layers in (5, 0, -2, 24):
-        with pytest.raises(ModelError, match=r"allowed: 1, 2, 3, 4, 6, 12 \(--layers\)"):
-            layer_map(12, layers)
-    with pytest.raises(ModelError, match="unknown choice of layers 'top'; allowed: regular, bottom"):
-        layer_map(12, 6, "top")
-
-
 @pytest.mark.parametrize("head", sorted(HEADS))
-def test_student_is_the_teacher_less_the_layers_between(
-    make_model, inputs, family_name: str, head: str
-) -> None:
+def test_student_is_the_teacher_less_the_layers_between(make_model, inputs, family_name: str, head: str) -> None:
     teacher = make_model(family_name, head)
-    student = build_student(teacher, 2)
+    student = build_student(teacher, COPIED)
     assert type(student) is type(teacher)
     assert student.config.num_hidden_layers == 2 and teacher.config.num_hidden_layers == 4
     layers = family_of(teacher.config).layers(teacher)
-    del layers[2], layers[0]
+    del layers[2], layers[1]
     for theirs, ours in zip(teacher(**inputs).to_tuple(), student.eval()(**inputs).to_tuple(), strict=True):
         assert torch.equal(theirs, ours)
 
 
 def test_student_shares_no_memory_with_its_teacher(make_model) -> None:
     teacher = make_model("bert")
-    student = build_student(teacher, 2)
+    student = build_student(teacher, COPIED)
     theirs = {parameter.data_ptr() for parameter in teacher.parameters()}
     assert not theirs & {parameter.data_ptr() for parameter in student.parameters()}
 
 
 def test_student_has_no_dropout_in_training(make_model, inputs, family_name: str) -> None:
-    teacher = make_model(family_name)
-    student = build_student(teacher, 2)
+    keys = FAMILIES[family_name].dropout_keys
+    teacher = make_model(family_name, **dict.fromkeys(keys, 0.3))
+    assert not torch.equal(teacher.train()(**inputs).logits, teacher(**inputs).logits)
+    student = build_student(teacher, COPIED)
     assert student.training
-    assert student.config.hidden_dropout_prob == student.config.attention_probs_dropout_prob == 0
-    assert teacher.config.hidden_dropout_prob == 0.1
+    assert all(getattr(student.config, key) == 0 and getattr(teacher.config, key) == 0.3 for key in keys)
     assert torch.equal(student(**inputs).logits, student(**inputs).logits)
+    for head in set(HEADS) - {"base"}:
+        headed = FAMILIES[family_name].head_class(head)(student.config)
+        assert all(module.p == 0 for module in headed.modules() if isinstance(module, torch.nn.Dropout))
+
+
+@pytest.mark.parametrize("mapping", [(), (3, 0), (0, 4), (-1, 2), (0, 0)])
+def test_layers_that_are_no_part_of_the_teacher_are_refused(make_model, mapping: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="they must ascend, from 0 to 3"):
+        build_student(make_model("bert"), mapping)
+
+
+def test_near_and_far_layers_stay_what_they_are(make_model, inputs, tmp_path) -> None:
+    teacher = make_model("modernbert", num_hidden_layers=6, global_rope_theta=100.0, local_rope_theta=9.0)
+    student = build_student(teacher, (0, 2, 3, 5)).eval()
+    full, sliding = "full_attention", "sliding_attention"
+    assert student.config.layer_types == [full, sliding, full, sliding]
+    student.save_pretrained(tmp_path)
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert loaded.config.layer_types == student.config.layer_types
+    assert {kind: rope["rope_theta"] for kind, rope in loaded.config.rope_parameters.items()} == {full: 100, sliding: 9}
+    assert torch.equal(loaded(**inputs).logits, student(**inputs).logits)
+
+
+def test_modernbert_students_begin_with_the_first_layer(make_model) -> None:
+    with pytest.raises(ModelError, match="modernbert student begins with layer 0 of its teacher, not with 1"):
+        build_student(make_model("modernbert"), (1, 3))
+    assert FAMILIES["modernbert"].fitting_layers((1, 3)) == (0, 3)
+    assert FAMILIES["bert"].fitting_layers((1, 3)) == (1, 3)
+
+
+def test_maps_are_compared_between_layers_that_look_as_far(make_model) -> None:
+    teacher = make_model("modernbert", num_hidden_layers=6)  # far, near, near, far, near, near
+    family = family_of(teacher.config)
+    student = build_student(teacher, family.fitting_layers(layer_map(6, 3)))
+    pairs = align_layers(6, 3)
+    assert (pairs.student_attention, pairs.teacher_attention) == ((0, 1, 2), (1, 3, 5))
+    comparable = family.comparable_maps(student.config, teacher.config, pairs)
+    assert comparable == pairs._replace(student_attention=(1, 2), teacher_attention=(3, 5))
+    bert = make_model("bert", num_hidden_layers=6)
+    assert FAMILIES["bert"].comparable_maps(bert.config, bert.config, pairs) == pairs
+
+
+@pytest.mark.parametrize("kernel", [0, 3])
+def test_deberta_students_keep_the_head_and_what_their_layers_share(make_model, inputs, kernel: int, tmp_path) -> None:
+    teacher = make_model("deberta-v2", legacy=False, conv_kernel_size=kernel, share_att_key=False)
+    student = cut_vocabulary(build_student(teacher, (1, 3)), KEPT).eval()
+    old, new = kept_inputs(KEPT, pad=0)
+    layers = family_of(teacher.config).layers(teacher)
+    del layers[2], layers[0]
+    expected = teacher(**old).logits[..., KEPT]
+    student.save_pretrained(tmp_path)
+    for model in (student, load_masked_lm(tmp_path)):
+        torch.testing.assert_close(model(**new).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_what_is_tied_in_the_teacher_is_tied_in_the_student(
-    make_model, inputs, family_name: str, tied: bool
-) -> None:
+def test_what_is_tied_in_the_teacher_is_tied_in_the_student(make_model, inputs, family_name: str, tied: bool) -> None:
     teacher = make_model(family_name, tie_word_embeddings=tied)
-    student = build_student(teacher, 4)
+    student = build_student(teacher, range(4))
     assert (student.get_output_embeddings().weight is student.get_input_embeddings().weight) == tied
     assert torch.equal(student.eval()(**inputs).logits, teacher(**inputs).logits)
 
@@ -95,7 +128,7 @@ def test_a_teacher_untied_against_its_configuration_stays_so(make_model, inputs)
     teacher = make_model("bert")
     output = teacher.get_output_embeddings()
     output.weight = torch.nn.Parameter(output.weight.detach() * 2)
-    student = build_student(teacher, 4)
+    student = build_student(teacher, range(4))
     assert not student.config.tie_word_embeddings
     assert torch.equal(student.eval()(**inputs).logits, teacher(**inputs).logits)
 
@@ -105,19 +138,19 @@ def test_building_a_student_draws_no_random_numbers(make_model) -> None:
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    build_student(teacher, 2)
+    build_student(teacher, COPIED)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_student_has_the_precision_and_the_missing_pooler_of_its_teacher(make_model) -> None:
     teacher = make_model("bert", "base").double()
     family_of(teacher.config).drop_pooler(teacher)
-    student = build_student(teacher, 2)
+    student = build_student(teacher, COPIED)
     assert student.dtype == torch.float64 and student.pooler is None
 
 
 def test_student_survives_saving(make_model, inputs, family_name: str, tmp_path) -> None:
-    student = build_student(make_model(family_name), 2).eval()
+    student = build_student(make_model(family_name), COPIED).eval()
     student.save_pretrained(tmp_path)
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path)
     assert torch.equal(loaded(**inputs).logits, student(**inputs).logits)

@@ -93,7 +93,7 @@ def test_other_ranks_run_the_step_and_write_nothing(
 
 
 def test_every_kind_of_step_has_a_runner() -> None:
-    from bistil_ray.plan import VERSIONS
+    from bistil_ray.planning.step import VERSIONS
 
     assert running.RUNNERS.keys() == VERSIONS.keys()
     for kind in running.RUNNERS:
@@ -101,7 +101,7 @@ def test_every_kind_of_step_has_a_runner() -> None:
 
 
 def test_a_job_knows_its_folders(tmp_path: Path) -> None:
-    from bistil_ray.plan import Step
+    from bistil_ray.planning.step import Step
 
     step = Step("distil", {"lr": 1}, {"teacher": "t"}, {"pack": "pack-9"}, "abc", {"lang": "sw"}, {"accumulation": 1})
     job = make_job(step, tmp_path)

@@ -14,8 +14,9 @@ from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, 
 
 from bistil_ray.config_sources import load_config
 from bistil_ray.inputs import gather_facts
-from bistil_ray.models.taggers import load_tagger
-from bistil_ray.plan import Plan, Step, make_plan
+from bistil_ray.models.heads import load_model
+from bistil_ray.planning.plan import Plan, make_plan
+from bistil_ray.planning.step import Step
 from bistil_ray.results.records import Record
 from bistil_ray.sparse.delta import apply_delta, load_delta
 from bistil_ray.steps.local import run_here
@@ -92,7 +93,7 @@ def test_the_phase_1_student_is_a_masked_language_model_with_its_tokenizer(chain
 
 
 def merged(chain: Chain) -> PreTrainedModel:
-    return load_tagger(chain.place("finetune") / "model")
+    return load_model("token-classification", chain.place("finetune") / "model")
 
 
 def base(chain: Chain) -> PreTrainedModel:

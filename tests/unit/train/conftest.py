@@ -17,6 +17,7 @@ class Toy(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.config = SimpleNamespace(type_vocab_size=0)
         self.embedding = nn.Embedding(11, 6)
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(6, 4)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from bistil_ray.models.states import align_layers
+from bistil_ray.models.layers import align_layers
+from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import Batch, Phase, run_phase
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.pull import Pull
 
 WEIGHTS = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}
 
@@ -27,15 +29,22 @@ def train(folder: Path, rank: int, world: int) -> tuple[list[dict[str, float]], 
     )
     data: list[dict[str, torch.Tensor]] = torch.load(folder / "batches.pt", weights_only=True)
     pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
-    goal = Distillation(student.train(), teacher, pairs, WEIGHTS)
+    goal = Distillation(student.train(), [teacher], pairs, WEIGHTS, TASKS["pos"])
 
     def mine(start: int) -> Iterator[Sequence[Batch]]:
         for batch in data[start:]:
             yield [{name: values[rank::world] for name, values in batch.items()}]
 
     seen: list[dict[str, float]] = []
-    run_phase(goal, Phase(len(data), 1e-3, precision="fp32", log_every=1), mine, report=seen.append)
+    phase = Phase(len(data), 1e-3, precision="fp32", log_every=1)
+    run_phase(goal, phase, mine, report=seen.append, pull=Pull(_starts(student), 0.1))
     return seen, dict(student.named_parameters())
+
+
+def _starts(student: PreTrainedModel) -> dict[str, torch.Tensor]:
+    # A bias of keys has no true gradient: Adam makes steps of rounding noise, and a pull would see them.
+    named = student.named_parameters()
+    return {name: value.detach().clone() for name, value in named if not name.endswith("attention.self.key.bias")}
 
 
 def main(folder: Path, rank: int, world: int) -> None:

@@ -15,8 +15,9 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.data.masking import IGNORED
-from bistil_ray.models.states import align_layers
+from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
+from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import Batch, Objective, Phase, train_step
 from bistil_ray.train.objectives import Distillation, LabelLearning
 from bistil_ray.train.optim import make_optimizer
@@ -47,16 +48,16 @@ def teacher(bert_folder: Path) -> PreTrainedModel:
 
 def distillation(teacher: PreTrainedModel) -> Objective:
     weights = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}
-    return Distillation(build_student(teacher, 2), teacher, align_layers(4, 2), weights)
+    return Distillation(build_student(teacher, (1, 3)), [teacher], align_layers(4, 2), weights, TASKS["pos"])
 
 
 def reference(teacher: PreTrainedModel) -> Objective:
     weights = {"hidden": 1.0, "attention": 1.0}
-    return Distillation(build_student(teacher, 2), teacher, align_layers(4, 2), weights, reference=True)
+    return Distillation(build_student(teacher, (1, 3)), [teacher], align_layers(4, 2), weights, TASKS["pos"], reference=True)
 
 
 def labels(teacher: PreTrainedModel) -> Objective:
-    return LabelLearning(build_student(teacher, 2))
+    return LabelLearning(build_student(teacher, (1, 3)), TASKS["pos"])
 
 
 @pytest.mark.parametrize("objective", [distillation, reference, labels])
@@ -87,7 +88,7 @@ def test_a_batch_in_parts_gives_the_losses_and_gradients_of_the_whole(
 
 def test_losses_in_parts_are_shares_of_one_mean_and_not_means_of_parts(teacher: PreTrainedModel) -> None:
     goal = labels(teacher)
-    counts = [goal.counts(part)["labels"] for part in cut(make_batch("padded"), [4, 4])]
+    counts = [goal.counts(part)["tags"] for part in cut(make_batch("padded"), [4, 4])]
     assert counts[0] != counts[1], "the parts must differ, or the other tests show nothing"
 
 
@@ -102,7 +103,7 @@ def rank_script() -> ModuleType:
 
 def test_two_processes_learn_what_one_does(tmp_path: Path, teacher: PreTrainedModel, rank_script: ModuleType) -> None:
     teacher.save_pretrained(tmp_path / "teacher")
-    build_student(teacher, 2).save_pretrained(tmp_path / "student")
+    build_student(teacher, (1, 3)).save_pretrained(tmp_path / "student")
     # The last batch has one row: the second process has none.
     batches = [make_batch("padded", 1), make_batch("full", 2), make_batch("padded", 3), make_batch("padded", 4, rows=1)]
     torch.save(batches, tmp_path / "batches.pt")
@@ -116,7 +117,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, teacher: PreTrainedMo
     for rank in range(2):
         shared = torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True)
         for mine, theirs in zip(alone, shared["seen"], strict=True):
-            for figure in ("loss", "loss_hidden", "loss_attention", "loss_logits", "gradient_norm"):
+            for figure in ("loss_hidden", "loss_attention", "loss_tags", "loss", "loss_l1", "gradient_norm"):
                 assert theirs[figure] == pytest.approx(mine[figure], rel=1e-9), (rank, mine["step"], figure)
             assert theirs["tokens"] == mine["tokens"]
         for name, value in weights.items():

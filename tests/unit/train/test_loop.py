@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import MAX_SKIPPED, Batch, NumbersError, Phase, Progress, run_phase
 from bistil_ray.train.objectives import LabelLearning
 
@@ -19,13 +20,13 @@ class Poisoned(LabelLearning):
     """Label learning whose loss is not a number in some calls."""
 
     def __init__(self, model: nn.Module, bad: set[int]) -> None:
-        super().__init__(model)
+        super().__init__(model, TASKS["pos"])
         self.bad, self.calls = bad, 0
 
     def losses(self, batch: Batch, counts: dict[str, float]) -> dict[str, Tensor]:
-        loss = super().losses(batch, counts)[self.name]
+        (name, loss), *_ = super().losses(batch, counts).items()
         self.calls += 1
-        return {self.name: loss * math.nan if self.calls - 1 in self.bad else loss}
+        return {name: loss * math.nan if self.calls - 1 in self.bad else loss}
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -40,7 +41,7 @@ def test_a_seed_fixes_the_weights_and_another_gives_others(make_toy: Callable, t
     finals = []
     for seed in (1, 1, 2):
         model = make_toy()
-        run_phase(LabelLearning(model), Phase(4, 0.05, precision="fp32", seed=seed), toy_batches)
+        run_phase(LabelLearning(model, TASKS["pos"]), Phase(4, 0.05, precision="fp32", seed=seed), toy_batches)
         finals.append(weights(model))
     assert same(finals[0], finals[1])
     assert not same(finals[0], finals[2])
@@ -51,7 +52,7 @@ def test_masks_keep_what_is_outside_of_them_bit_for_bit(make_toy: Callable, toy_
     before = weights(model)
     generator = torch.Generator().manual_seed(0)
     masks = {"embedding.weight": torch.rand(11, 6, generator=generator) < 0.3}
-    run_phase(LabelLearning(model), PHASE, toy_batches, masks=masks)
+    run_phase(LabelLearning(model, TASKS["pos"]), PHASE, toy_batches, masks=masks)
     after = weights(model)
     changed = after["embedding.weight"] != before["embedding.weight"]
     assert not changed[~masks["embedding.weight"]].any()
@@ -63,7 +64,7 @@ def test_masked_gradients_do_not_count_when_clipping(make_toy: Callable, toy_bat
     norms: list[dict[str, float]] = []
     nothing = {name: torch.zeros_like(value, dtype=torch.bool) for name, value in make_toy().named_parameters()}
     phase = Phase(1, 0.05, precision="fp32", log_every=1)
-    run_phase(LabelLearning(make_toy()), phase, toy_batches, masks=nothing, report=norms.append)
+    run_phase(LabelLearning(make_toy(), TASKS["pos"]), phase, toy_batches, masks=nothing, report=norms.append)
     assert norms[0]["gradient_norm"] == 0
 
 
@@ -89,10 +90,10 @@ def test_ten_bad_batches_in_a_row_end_the_phase(make_toy: Callable, toy_batches:
 
 def test_figures_come_every_few_steps_and_at_the_end(make_toy: Callable, toy_batches: Callable) -> None:
     seen: list[dict[str, float]] = []
-    progress = run_phase(LabelLearning(make_toy()), PHASE, toy_batches, report=seen.append)
+    progress = run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, report=seen.append)
     assert [figures["step"] for figures in seen] == [3, 6, 8]
     assert seen[-1]["tokens"] == 8 * 15 == progress.tokens
-    assert seen[-1]["loss"] == seen[-1]["loss_labels"] == progress.terms["labels"]
+    assert seen[-1]["loss"] == seen[-1]["loss_tags"] == progress.terms["tags"]
 
 
 def test_only_the_batches_of_the_phase_are_read(make_toy: Callable, toy_batches: Callable) -> None:
@@ -103,11 +104,11 @@ def test_only_the_batches_of_the_phase_are_read(make_toy: Callable, toy_batches:
             read.append(step)
             yield batch
 
-    assert run_phase(LabelLearning(make_toy()), PHASE, counted).step == 8
+    assert run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, counted).step == 8
     assert read == list(range(8))
 
 
 def test_no_steps_leave_the_model_as_it_is(make_toy: Callable, toy_batches: Callable) -> None:
     model = make_toy()
-    assert run_phase(LabelLearning(model), Phase(0, 0.05), toy_batches) == Progress()
+    assert run_phase(LabelLearning(model, TASKS["pos"]), Phase(0, 0.05), toy_batches) == Progress()
     assert same(weights(model), weights(make_toy()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import Phase, Progress, run_phase
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.state import checkpoints
@@ -36,7 +37,7 @@ def trained(model: torch.nn.Module) -> list[torch.Tensor]:
 def undisturbed(make_toy: Callable, toy_batches: Callable) -> list[torch.Tensor]:
     """The weights of the phase that nothing interrupts."""
     model = make_toy()
-    run_phase(LabelLearning(model), PHASE, toy_batches)
+    run_phase(LabelLearning(model, TASKS["pos"]), PHASE, toy_batches)
     return trained(model)
 
 
@@ -44,7 +45,7 @@ def undisturbed(make_toy: Callable, toy_batches: Callable) -> list[torch.Tensor]
 def interrupted(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> Path:
     """The checkpoints of the phase, interrupted in its sixth step."""
     with pytest.raises(Power):
-        run_phase(LabelLearning(make_toy()), PHASE, toy_batches, checkpoints=tmp_path, after_step=fail_at(6))
+        run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path, after_step=fail_at(6))
     return tmp_path
 
 
@@ -52,7 +53,7 @@ def go_on(folder: Path, make_toy: Callable, toy_batches: Callable) -> tuple[list
     model = make_toy()
     steps: list[int] = []
     progress = run_phase(
-        LabelLearning(model), PHASE, toy_batches, checkpoints=folder, after_step=lambda now: steps.append(now.step)
+        LabelLearning(model, TASKS["pos"]), PHASE, toy_batches, checkpoints=folder, after_step=lambda now: steps.append(now.step)
     )
     assert progress.step == PHASE.steps
     assert progress.tokens == PHASE.steps * 15
@@ -100,7 +101,7 @@ def test_a_checkpoint_of_another_model_is_not_used(
     other = make_toy()
     other.head = torch.nn.Linear(6, 5)
     before = other.embedding.weight.detach().clone()
-    run_phase(LabelLearning(other), Phase(0, 0.1), toy_batches, checkpoints=interrupted)
+    run_phase(LabelLearning(other, TASKS["pos"]), Phase(0, 0.1), toy_batches, checkpoints=interrupted)
     assert torch.equal(other.embedding.weight, before)
 
 
@@ -114,5 +115,5 @@ def test_a_finished_phase_is_not_run_again(
 
 
 def test_a_rank_that_does_not_write_keeps_nothing(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
-    run_phase(LabelLearning(make_toy()), PHASE, toy_batches, checkpoints=tmp_path / "none", writes=False)
+    run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path / "none", writes=False)
     assert not (tmp_path / "none").exists()

@@ -9,31 +9,35 @@ from pathlib import Path
 import pytest
 import torch
 
+from bistil_ray.data.examples import Examples
 from bistil_ray.data.masking import IGNORED
-from bistil_ray.data.tasks import TaggedSentences
-from bistil_ray.models.families import load_tokenizer
+from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.steps.context import Context, LocalContext
-from bistil_ray.steps.sentences import SentenceStream
+from bistil_ray.steps.labelled import LabelledStream
+from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import Batch
 
 ROWS = 21
 
 
 @pytest.fixture(scope="module")
-def make_stream(bert_folder: Path) -> Callable[..., SentenceStream]:
+def make_stream(bert_folder: Path) -> Callable[..., LabelledStream]:
     """A function making a stream over 21 sentences of different lengths, no two of them alike."""
     tokenizer = load_tokenizer(str(bert_folder))
     words = tuple(("the", "river", *("rises",) * (row % 7), *("Amina",) * (row // 7)) for row in range(ROWS))
     tags = tuple(tuple("B-PER" if word == "Amina" else "O" for word in sentence) for sentence in words)
 
-    def make(batch_size: int = 4, micro_batches: int = 1, seed: int = 0) -> SentenceStream:
-        sentences = TaggedSentences(words, tags, "made up", {})
-        return SentenceStream(sentences, tokenizer, ("B-PER", "O"), 64, batch_size, micro_batches, seed)
+    examples = Examples({"tokens": words, "upos": tags}, "made up", {})
+    features = TASKS["pos"].encode(examples, tokenizer, ("B-PER", "O"), 64)
+
+    def make(batch_size: int = 4, micro_batches: int = 1, seed: int = 0, languages: int = 1) -> LabelledStream:
+        shares = [features[number::languages] for number in range(languages)]
+        return LabelledStream(shares, tokenizer.pad_token_id, batch_size, micro_batches, seed)
 
     return make
 
 
-def taken(stream: SentenceStream, start: int, stop: int, context: Context | None = None) -> list[list[Batch]]:
+def taken(stream: LabelledStream, start: int, stop: int, context: Context | None = None) -> list[list[Batch]]:
     return list(stream.batches(context or LocalContext(), start, stop))
 
 
@@ -46,7 +50,7 @@ def rows(batch: list[Batch]) -> Counter[tuple[int, ...]]:
     )
 
 
-def test_an_epoch_holds_every_sentence_once(make_stream: Callable[..., SentenceStream]) -> None:
+def test_an_epoch_holds_every_sentence_once(make_stream: Callable[..., LabelledStream]) -> None:
     stream = make_stream()
     assert stream.steps(1) == 6
     for epoch in range(2):
@@ -55,13 +59,13 @@ def test_an_epoch_holds_every_sentence_once(make_stream: Callable[..., SentenceS
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(0.01, 1), (0.5, 3), (1, 6), (2.5, 15)])
-def test_epochs_are_counted_in_steps(make_stream: Callable[..., SentenceStream], epochs: float, steps: int) -> None:
+def test_epochs_are_counted_in_steps(make_stream: Callable[..., LabelledStream], epochs: float, steps: int) -> None:
     assert make_stream().steps(epochs) == steps
 
 
 @pytest.mark.parametrize("start", [1, 5, 6, 7, 13])
 def test_a_step_is_the_same_batch_wherever_the_stream_is_entered(
-    make_stream: Callable[..., SentenceStream], start: int
+    make_stream: Callable[..., LabelledStream], start: int
 ) -> None:
     whole, late = taken(make_stream(), 0, 15)[start:], taken(make_stream(), start, 15)
     assert len(whole) == len(late)
@@ -69,7 +73,7 @@ def test_a_step_is_the_same_batch_wherever_the_stream_is_entered(
         assert all(torch.equal(a[name], b[name]) for a, b in zip(one, other, strict=True) for name in a)
 
 
-def test_epochs_and_seeds_have_orders_of_their_own(make_stream: Callable[..., SentenceStream]) -> None:
+def test_epochs_and_seeds_have_orders_of_their_own(make_stream: Callable[..., LabelledStream]) -> None:
     first, second = (
         [rows(batch) for batch in taken(make_stream(), 6 * epoch, 6 * epoch + 6)] for epoch in range(2)
     )
@@ -79,7 +83,7 @@ def test_epochs_and_seeds_have_orders_of_their_own(make_stream: Callable[..., Se
 
 @pytest.mark.parametrize("world", [2, 3, 8])
 def test_the_sentences_of_all_ranks_are_the_batch(
-    make_stream: Callable[..., SentenceStream], make_rank: Callable[[int, int], Context], world: int
+    make_stream: Callable[..., LabelledStream], make_rank: Callable[[int, int], Context], world: int
 ) -> None:
     whole = taken(make_stream(), 0, 6)
     ranks = [taken(make_stream(), 0, 6, make_rank(rank, world)) for rank in range(world)]
@@ -88,21 +92,34 @@ def test_the_sentences_of_all_ranks_are_the_batch(
 
 
 def test_a_rank_whose_share_is_empty_gets_a_batch_without_rows(
-    make_stream: Callable[..., SentenceStream], make_rank: Callable[[int, int], Context]
+    make_stream: Callable[..., LabelledStream], make_rank: Callable[[int, int], Context]
 ) -> None:
     batches = taken(make_stream(micro_batches=2), 0, 6, make_rank(7, 8))
     assert [[len(part["input_ids"]) for part in batch] for batch in batches] == [[0]] * 6
 
 
-def test_micro_batches_cut_a_batch_and_change_no_sentence(make_stream: Callable[..., SentenceStream]) -> None:
+def test_micro_batches_cut_a_batch_and_change_no_sentence(make_stream: Callable[..., LabelledStream]) -> None:
     for parted, one in zip(taken(make_stream(micro_batches=3), 0, 6), taken(make_stream(), 0, 6), strict=True):
         assert rows(parted) == rows(one)
         assert len(parted) <= 3
 
 
-def test_labels_sit_on_first_pieces_and_padding_has_none(make_stream: Callable[..., SentenceStream]) -> None:
+def test_labels_sit_on_first_pieces_and_padding_has_none(make_stream: Callable[..., LabelledStream]) -> None:
     for batch in taken(make_stream(), 0, 6):
         for part in batch:
             assert set(part["labels"].unique().tolist()) <= {IGNORED, 0, 1}
             assert (part["labels"][part["attention_mask"] == 0] == IGNORED).all()
             assert (part["labels"][:, 0] == IGNORED).all()
+
+
+def test_batches_are_of_one_language_and_all_languages_are_seen_in_an_epoch(
+    make_stream: Callable[..., LabelledStream],
+) -> None:
+    alone, mixed = make_stream(), make_stream(languages=2)
+    assert mixed.steps(1) == 6
+    batches = taken(mixed, 0, 6)
+    spoken = [{int(part["language"][0]) for part in batch} for batch in batches]
+    assert all(len(languages) == 1 for languages in spoken) and set.union(*spoken) == {0, 1}
+    assert sum(map(rows, batches), Counter()) == sum(map(rows, taken(alone, 0, 6)), Counter())
+    turns = [[int(part[0]["language"][0]) for part in taken(mixed, 6 * epoch, 6 * epoch + 6)] for epoch in range(2)]
+    assert turns[0] != sorted(turns[0]) or turns[1] != sorted(turns[1]), "languages are mixed"

@@ -1,0 +1,1 @@
+def factorise_embeddings(*a): raise NotImplementedError

@@ -1,0 +1,94 @@
+"""The steps that need no labels: text packed, models pre-trained, teachers adapted, students distilled (phase 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..config import Adaptation, Distillation, Optimisation, Packing, Vocabulary
+from ..facts import Input, TeacherFacts
+from ..recipes import RECIPES, phase_1_settings
+from .step import Step, make_step
+
+
+def pack_step(
+    languages: Sequence[str],
+    column: str,
+    vocabulary: Vocabulary,
+    packing: Packing,
+    tokenizer: Input,
+    corpora: Mapping[str, Input],
+) -> Step:
+    """The corpora of ``languages`` (source first), cut to their common part of a tokenizer's vocabulary and packed."""
+    settings = {"languages": list(languages), "column": column, **vocabulary.model_dump(), **packing.model_dump()}
+    inputs = {"tokenizer": tokenizer, **{lang: corpora[lang] for lang in languages}}
+    return make_step("pack", settings, inputs, {}, {"languages": "-".join(languages)})
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The depth and width of a student."""
+
+    layers: int
+    hidden: int
+
+
+def default_depth(config: Distillation, teacher_layers: int) -> int:
+    """Give the student's depth where nobody says it: that of the chosen layers, or half the teacher's."""
+    return teacher_layers // 2 if isinstance(config.layer_choice, str) else len(config.layer_choice)
+
+
+def adapt_step(config: Adaptation, teacher: TeacherFacts, pack: Step, lang: str) -> Step:
+    """Sparse fine-tuning of a teacher to the one language of ``pack``, which keeps the whole vocabulary."""
+    about = {"lang": lang, "teacher": teacher.name}
+    tokens = (config.dense_steps + config.sparse_steps) * config.batch_size * pack.settings["length"]
+    flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
+    settings = {"lang": lang, "length": pack.settings["length"]}
+    phase = config.model_copy(update={"enabled": True})  # the same work, whoever asks for it
+    return make_step("adapt", settings, {"teacher": teacher.model}, {"pack": pack}, about, phase, tokens, flops)
+
+
+def given_sft_step(sft: Input, teacher: TeacherFacts, lang: str) -> Step:
+    """A language SFT that exists already, in the place of an ``adapt`` step."""
+    about = {"lang": lang, "teacher": teacher.name}
+    return make_step("adapt", {"lang": lang}, {"teacher": teacher.model, "sft": sft}, {}, about)
+
+
+def distil_step(
+    config: Distillation,
+    teacher: TeacherFacts,
+    needs: Mapping[str, Step],
+    lang: str,
+    shape: Shape,
+    recipe: str,
+    seed: int,
+) -> Step:
+    """Phase 1 on a packed pair of languages; ``needs`` holds ``pack`` and, where there are any, language SFTs."""
+    made = RECIPES[recipe]
+    values = config.model_dump(mode="json")
+    settings = {"lang": lang, **asdict(shape), "seed": seed, **made.phase_1}
+    settings |= phase_1_settings(made, {name: values[name] for name in values if name not in Optimisation.model_fields})
+    about = {"lang": lang, "teacher": teacher.name, "layers": shape.layers}
+    if shape.hidden != teacher.hidden:
+        about["hidden"] = shape.hidden
+    about |= {"recipe": recipe, "seed": seed}
+    tokens = config.steps * config.batch_size * needs["pack"].settings["length"]
+    forward = teacher.body_parameters(teacher.layers) if made.objective != "masked-lm" else 0
+    flops = (2.0 * forward + 6.0 * teacher.body_parameters(shape.layers, shape.hidden)) * tokens
+    common = Optimisation(**{name: values[name] for name in Optimisation.model_fields})
+    return make_step("distil", settings, {"teacher": teacher.model}, needs, about, common, tokens, flops)
+
+
+def given_student_step(student: Input, shape: Shape, teacher: str, lang: str, seed: int) -> Step:
+    """A phase-1 student that exists already, in the place of a ``distil`` step."""
+    about = {"lang": lang, "teacher": teacher, "layers": shape.layers, "recipe": "bistil", "seed": seed}
+    return make_step("distil", {"lang": lang, **asdict(shape), "seed": seed}, {"student": student}, {}, about)
+
+
+def pretrain_step(phase: Optimisation, pack: Step, shape: Mapping[str, Any]) -> Step:
+    """A masked language model of ``shape`` from scratch on a pack."""
+    settings = {**shape, "length": pack.settings["length"], "evaluations": 5}
+    tokens = int(shape["steps"] * phase.batch_size * pack.settings["length"])
+    flops = 6.0 * shape["layers"] * 12 * shape["hidden"] ** 2 * tokens
+    return make_step("pretrain", settings, {}, {"pack": pack}, {"layers": shape["layers"]}, phase, tokens, flops)

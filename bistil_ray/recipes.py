@@ -1,0 +1,60 @@
+"""The ways to make a student: BISTIL and the methods it is compared with, on equal terms.
+
+Every recipe has the same trimmed vocabulary, text, number of tokens and labelled data. Recipes that share phase 1 share
+its step. ``teacher`` makes no student: it is the undistilled teacher, sparsely fine-tuned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Start = Literal["layers", "distilbert-layers", "random"]
+Objective = Literal["states", "masked-lm", "distilmbert", "relations"]
+
+TEACHER = "teacher"
+"""The recipe of undistilled teachers; every other recipe makes a student."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to make a student.
+
+    ``start`` says where its first weights come from: the teacher's layers that the run chooses, those that DistilBERT
+    takes, or chance. ``objective`` is what phase 1 minimises: distances of hidden states and attention maps, masked
+    language modelling, the mix of DistilmBERT or MiniLMv2's relations. ``under_teacher``: phase 2 learns from the task
+    teacher, otherwise from the labels alone.
+    """
+
+    start: Start
+    objective: Objective
+    under_teacher: bool = False
+
+    @property
+    def phase_1(self) -> dict[str, str]:
+        """What decides the bytes of the phase-1 student."""
+        return {"start": self.start, "objective": self.objective}
+
+
+RECIPES = {
+    "bistil": Recipe("layers", "states", under_teacher=True),
+    "nodistil": Recipe("layers", "states"),
+    "minilmv2": Recipe("random", "relations"),
+    "distilmbert": Recipe("distilbert-layers", "distilmbert"),
+    "scratch": Recipe("random", "masked-lm"),
+}
+
+# Settings of phase 1 that matter to one kind of objective or start only: they are no part of the others' fingerprints.
+SETTINGS_OF = {
+    "hidden_weight": "states",
+    "attention_weight": "states",
+    "layer_choice": "layers",
+    "relation_heads": "relations",
+    "relation_layer": "relations",
+}
+
+
+def phase_1_settings(recipe: Recipe, settings: dict[str, object]) -> dict[str, object]:
+    """Keep the settings of phase 1 that this recipe reads."""
+    kinds = {recipe.start, recipe.objective}
+    return {name: value for name, value in settings.items() if SETTINGS_OF.get(name, recipe.start) in kinds}

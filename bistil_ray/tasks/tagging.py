@@ -1,0 +1,128 @@
+"""Tagging tasks: a label for each word, on its first sub-word; spans of them for named entities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import ModelOutput
+
+from ..data.batches import Batch, Features
+from ..data.examples import Examples
+from ..data.masking import IGNORED
+from ..errors import DataError
+from ..evaluate.predict import predictions
+from ..evaluate.tagging import span_scores, word_scores
+from .labels import NO_SPAN, SPAN_PREFIXES, label_set, renaming
+from .task import Scores
+from .words import encode_words, first_places
+
+WORDS = "tokens"
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """A tagging task; ``spans``: its tags are IOB2 (B-PER, I-PER, O) and scored as spans, otherwise word by word."""
+
+    name: str
+    tags: str
+    spans: bool
+    head: str = "token-classification"
+
+    @property
+    def metric(self) -> str:
+        """What the score is."""
+        return "f1" if self.spans else "accuracy"
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """The columns of its files."""
+        return {WORDS: "texts", self.tags: "texts"}
+
+    def check(self, examples: Examples) -> None:
+        """DataError for a row with another number of tags than words, or with a tag that is not IOB2."""
+        for number, (words, tags) in enumerate(examples.rows(WORDS, self.tags)):
+            place = examples.place(number)
+            if len(words) != len(tags):
+                raise DataError(f"{place} has {len(words)} {WORDS} but {len(tags)} {self.tags} (--task-data)")
+            for tag in tags:
+                if self.spans and tag != NO_SPAN and not (tag.startswith(SPAN_PREFIXES) and tag[2:]):
+                    raise DataError(
+                        f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)"
+                    )
+
+    def labels(self, examples: Examples, label_map: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the tags that occur, mapped, in alphabetical order."""
+        return label_set((tag for tags in examples.columns[self.tags] for tag in tags), label_map)
+
+    def relabel(self, examples: Examples, label_map: Mapping[str, str], labels: Sequence[str]) -> Examples:
+        """Map every tag."""
+        all_tags = examples.columns[self.tags]
+        instead = NO_SPAN if self.spans else labels[0]
+        renamed = renaming((tag for tags in all_tags for tag in tags), label_map, labels, examples.uri, instead)
+        mapped = tuple(tuple(renamed[tag] for tag in tags) for tags in all_tags)
+        return replace(examples, columns={**examples.columns, self.tags: mapped})
+
+    def encode(
+        self, examples: Examples, tokenizer: PreTrainedTokenizerFast, labels: Sequence[str], max_length: int
+    ) -> list[Features]:
+        """Turn sentences into ids and, on the first sub-word of each word, the index in ``labels`` of its tag."""
+        number = {label: index for index, label in enumerate(labels)}
+        features: list[Features] = []
+        input_ids, word_ids = encode_words(tokenizer, examples.columns[WORDS], max_length)
+        for ids, words, tags in zip(input_ids, word_ids, examples.columns[self.tags], strict=True):
+            encoded = [IGNORED] * len(ids)
+            for tag, position in zip(tags, first_places(words, len(tags)), strict=True):
+                if position >= 0:
+                    encoded[position] = number[tag]
+            features.append({"input_ids": ids, "labels": encoded})
+        return features
+
+    def targets(self, batch: Batch) -> dict[str, Tensor]:
+        """Give the label of each position."""
+        return {"tags": batch["labels"].flatten()}
+
+    def logits(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
+        """Give the logits of each position."""
+        return {"tags": output.logits.flatten(0, 1)}
+
+    def score(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        examples: Examples,
+        labels: Sequence[str],
+        max_length: int,
+    ) -> Scores:
+        """Compare spans by the CoNLL rules, or words; a word without a sub-word within ``max_length`` gets ``O``.
+
+        In a task without spans such a word counts as wrong.
+        """
+        gold = examples.columns[self.tags]
+        predicted = self.predict(model, tokenizer, examples, labels, max_length)
+        if self.spans:
+            found = span_scores(gold, predicted)
+            return Scores(found.f1, {"precision": found.precision, "recall": found.recall, "by_type": found.by_type})
+        found_words = word_scores(gold, predicted)
+        return Scores(found_words.accuracy, {"macro_f1": found_words.macro_f1, "by_type": found_words.by_label})
+
+    def predict(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        examples: Examples,
+        labels: Sequence[str],
+        max_length: int,
+    ) -> list[list[str]]:
+        """Predict a tag for each word of each sentence, from the logits (B, T, L) at its first sub-word."""
+        input_ids, word_ids = encode_words(tokenizer, examples.columns[WORDS], max_length)
+        features: list[Features] = [{"input_ids": ids} for ids in input_ids]
+        predicted = [[NO_SPAN] * len(words) for words in examples.columns[WORDS]]
+        for index, output in predictions(model, features, tokenizer.pad_token_id):
+            best = output["logits"].argmax(-1).tolist()
+            for word, position in enumerate(first_places(word_ids[index], len(predicted[index]))):
+                if position >= 0:
+                    predicted[index][word] = labels[best[position]]
+        return predicted

@@ -1,0 +1,33 @@
+"""Masked language modelling on vocabularies of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from ..data.masking import IGNORED
+from ..losses.precision import at_least_float32
+from ..models.logits_at import logits_at
+from .loop import Batch, Counts
+
+
+@dataclass
+class MaskedLanguageModelling:
+    """Cross-entropy on corrupted tokens; logits are made at their positions only."""
+
+    model: PreTrainedModel
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        """Count corrupted tokens."""
+        return {"mlm": float((batch["labels"] != IGNORED).sum())}
+
+    def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """Cross-entropy summed over corrupted tokens, divided by their global count."""
+        chosen_BT = batch["labels"] != IGNORED
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+        logits_MV = logits_at(self.model, inputs, chosen_BT)
+        loss = functional.cross_entropy(at_least_float32(logits_MV), batch["labels"][chosen_BT], reduction="sum")
+        return {"mlm": loss / counts["mlm"]}

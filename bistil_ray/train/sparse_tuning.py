@@ -1,0 +1,87 @@
+"""LT-SFT, lottery-ticket sparse fine-tuning (Ansell et al. 2022): few weights of a model are tuned, the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..sparse.select import select_changes
+from .loop import Batch, Objective, Phase, Progress, Report, run_phase
+from .pull import Pull
+
+
+@dataclass(frozen=True)
+class SparseTuning:
+    """What an LT-SFT did: the trained parameters ``before`` it, by name, and how both phases ended."""
+
+    before: dict[str, Tensor]
+    dense: Progress
+    sparse: Progress
+
+    @property
+    def tokens(self) -> int:
+        """Tokens seen in both phases."""
+        return self.dense.tokens + self.sparse.tokens
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Loss by term at the end."""
+        return self.sparse.terms
+
+    @property
+    def seconds(self) -> float:
+        """Duration of both phases."""
+        return self.dense.seconds + self.sparse.seconds
+
+
+def tune_sparsely(
+    objective: Objective,
+    batches: Callable[[int, int], Iterator[Sequence[Batch]]],
+    dense: Phase,
+    sparse: Phase,
+    *,
+    density: float,
+    head: Collection[str] = (),
+    l1: float = 0.0,
+    checkpoints: Path | None = None,
+    report: Report = lambda metrics: None,
+    writes: bool = True,
+) -> SparseTuning:
+    """Run LT-SFT on ``objective.model``, which ends with the sparse solution.
+
+    First all parameters that require gradients are tuned (phase ``dense``). Of those not named in ``head`` the share
+    ``density`` that moved most is chosen, over all of them together. Everything goes back to its start, and phase
+    ``sparse`` tunes the chosen entries and the whole head with a fresh optimiser on the same batches.
+
+    ``batches(start, stop)`` iterates over the batches of the steps ``start`` to ``stop``. ``l1`` is the strength of the
+    pull towards the start (see Pull), in both phases; the head feels none. ``report`` gets the metrics of both phases,
+    each with its ``phase``. With ``checkpoints``, an interrupted call made again from the same starting weights goes on
+    where it stopped, bit for bit: the finished dense phase is read back and the choice made again from it.
+    """
+    trained = {name: value for name, value in objective.model.named_parameters() if value.requires_grad}
+    before = {name: value.detach().clone() for name, value in trained.items()}
+    start = {name: value for name, value in before.items() if name not in head}
+    pull = Pull(start, l1) if l1 else None
+
+    def run(name: str, phase: Phase, masks: Mapping[str, Tensor] | None) -> Progress:
+        return run_phase(
+            objective,
+            phase,
+            lambda step: batches(step, phase.steps),
+            checkpoints=checkpoints / name if checkpoints else None,
+            report=lambda metrics: report({"phase": name, **metrics}),
+            masks=masks,
+            pull=pull,
+            writes=writes,
+        )
+
+    after_dense = run("dense", dense, None)
+    masks = select_changes(start, {name: trained[name].detach() for name in start}, density)
+    with torch.no_grad():
+        for name, value in trained.items():
+            value.copy_(before[name])
+    return SparseTuning(before, after_dense, run("sparse", sparse, masks))

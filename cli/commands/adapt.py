@@ -1,0 +1,40 @@
+"""``bistil-ray adapt``: a language's sparse fine-tuning of a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
+
+
+def adapt(
+    teacher: Annotated[str, typer.Option(help="The teacher: a hub id or a folder.")],
+    lang: Annotated[str, typer.Option(help="The language.")],
+    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    out: Annotated[Path, typer.Option(help="New folder for the SFT.")],
+    density: Annotated[float | None, typer.Option(help="Share of the encoder that may change.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as adapt.lr=1e-4.")] = None,
+) -> None:
+    """Tune a teacher sparsely to the text of one language (LT-SFT)."""
+    from bistil_ray.config import Vocabulary
+    from bistil_ray.config_sources import load_config
+    from bistil_ray.inputs import look_at_corpus, look_at_teacher
+    from bistil_ray.planning.text_steps import adapt_step, pack_step
+    from bistil_ray.steps.adapt import sft_folder
+
+    from .single import carry_out, only_language
+
+    chosen = [] if density is None else [f"adapt.density={density}"]
+    flags = {"teacher": [teacher], "lang": lang, "corpora": corpora, "task_data": ""}
+    config = load_config(None, [*(settings or []), *chosen], flags)
+    target = only_language(config)
+    facts = look_at_teacher(teacher, teacher, {"packing.length": config.packing.length}, "--teacher")
+    texts = {target: look_at_corpus(corpora, target, config.text_column)}
+    # All tokens stay: the SFT is one of the teacher as it is, whatever it is cut to later.
+    whole = Vocabulary(threshold=0)
+    pack = pack_step((target,), config.text_column, whole, config.packing, facts.tokenizer, texts)
+    step = adapt_step(config.adapt, facts, pack, target)
+    carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key))

@@ -1,0 +1,44 @@
+"""Labels: in alphabetical order, renamed by name or by type, refused where the source has no such label."""
+
+from __future__ import annotations
+
+import pytest
+
+from bistil_ray.errors import DataError
+from bistil_ray.tasks.labels import label_set, map_label, renaming
+
+LABELS = ("B-PER", "I-PER", "O")
+
+
+def test_labels_are_in_alphabetical_order() -> None:
+    found = "O B-PER I-PER B-LOC B-DATE B-PER".split()
+    assert label_set(found, {}) == ("B-DATE", "B-LOC", "B-PER", "I-PER", "O")
+    assert label_set(found, {"DATE": "O", "LOC": "PLACE"}) == ("B-PER", "B-PLACE", "I-PER", "O")
+
+
+def test_labels_are_mapped_by_type_or_by_name() -> None:
+    mapping = {"DATE": "O", "I-PER": "B-PER", "LOC": "PLACE", "INTJ": "X"}
+    old = "B-DATE I-DATE B-PER I-PER I-LOC INTJ O".split()
+    assert [map_label(label, mapping) for label in old] == "O O B-PER B-PER I-PLACE X O".split()
+
+
+def test_a_name_goes_before_a_type() -> None:
+    assert map_label("B-LOC", {"LOC": "O", "B-LOC": "B-ORG"}) == "B-ORG"
+
+
+def test_every_label_found_gets_a_new_name() -> None:
+    assert renaming(["O", "B-DATE", "O", "B-PER"], {"DATE": "O"}, LABELS, "test.parquet", "O") == (
+        {"B-DATE": "O", "B-PER": "B-PER", "O": "O"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "said"),
+    [("B-DATE", "O", "--set label_map.DATE=O"), ("INTJ", "ADJ", "--set label_map.INTJ=ADJ")],
+)
+def test_a_label_unknown_to_the_source_is_refused(found: str, instead: str, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        renaming(["O", found], {}, LABELS, "test.parquet", instead)
+    message = str(caught.value)
+    assert f"test.parquet has the label {found!r}" in message and "B-PER, I-PER, O" in message
+    assert message.endswith(said) and "\n" not in message
