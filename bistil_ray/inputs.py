@@ -19,6 +19,7 @@ from .models.layers import layer_map
 from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
 from .planning.text_steps import Shape, default_depth
 from .sparse.given import is_sft
+from .storage import absolute
 from .tasks.registry import TASKS
 
 
@@ -40,7 +41,7 @@ def gather_facts(config: RunConfig) -> Facts:
         lang: look_at_corpus(config.corpora, lang, config.text_column)
         for lang in dict.fromkeys((config.source, *config.langs, *adapted))
     }
-    return Facts(teachers, corpora, look_at_task(config), _given_language_sfts(config))
+    return Facts(teachers, corpora, look_at_task(config), look_at_language_sfts(config))
 
 
 def look_at_task(config: RunConfig) -> TaskFacts:
@@ -67,7 +68,7 @@ def look_at_task(config: RunConfig) -> TaskFacts:
         for split in dict.fromkeys(splits):
             task.relabel(train[lang] if split == "train" else read(lang, split), config.label_map, labels)
     files = {
-        lang: {split: Input(uri, content_fingerprint(uri)) for split, uri in splits.items()}
+        lang: {split: Input(absolute(uri), content_fingerprint(uri)) for split, uri in splits.items()}
         for lang, splits in places.items()
     }
     rows = {lang: len(examples) for lang, examples in train.items()}
@@ -79,6 +80,25 @@ def look_at_student(place: str) -> tuple[Input, Shape]:
     folder = locate_model(place, "--student")
     facts = check_teacher(folder)
     return Input(str(folder), content_fingerprint(str(folder))), Shape(facts.num_hidden_layers, facts.hidden_size)
+
+
+def look_at_language_sfts(config: RunConfig) -> dict[str, Input]:
+    """Find the language SFTs that are given, by language."""
+    given = config.language_sfts
+    if given is None:
+        return {}
+    if len(config.teachers) > 1:
+        raise ConfigError("language_sfts belong to one teacher, but there are several: give one (--teachers)")
+    if config.adapt.enabled:
+        raise ConfigError("language_sfts are given and adapt.enabled would make them: leave out one of the two")
+    languages = dict.fromkeys((*config.taught_in, *config.langs))
+    if isinstance(given, str):
+        given = {lang: given.replace("{lang}", lang) for lang in languages}
+    missing = [lang for lang in languages if lang not in given]
+    if missing:
+        raise ConfigError(f"language_sfts have none for {missing[0]!r}: they name {', '.join(given)}")
+    places = {lang: locate_sft(given[lang], "language_sfts") for lang in languages}
+    return {lang: Input(str(place), content_fingerprint(str(place))) for lang, place in places.items()}
 
 
 def display_names(places: Sequence[str]) -> dict[str, str]:
@@ -144,7 +164,7 @@ def look_at_corpus(corpora: str, lang: str, column: str) -> Input:
     """Check a language's corpus and fingerprint it."""
     files = corpus_files(corpora, lang)
     list_shards(files, column)
-    return Input(corpora, "+".join(content_fingerprint(file) for file in files))
+    return Input(absolute(corpora), "+".join(content_fingerprint(file) for file in files))
 
 
 def _tokenizer(folder: Path) -> Input:
@@ -174,21 +194,3 @@ def _given_task_teachers(config: RunConfig, labels: Sequence[str]) -> dict[str, 
         if labels and not is_sft(folder):
             check_labels(folder, check_teacher(folder).id2label.values(), labels)
     return {name: Input(str(folder), content_fingerprint(str(folder))) for name, folder in checkpoints.items()}
-
-
-def _given_language_sfts(config: RunConfig) -> dict[str, Input]:
-    given = config.language_sfts
-    if given is None:
-        return {}
-    if len(config.teachers) > 1:
-        raise ConfigError("language_sfts belong to one teacher, but there are several: give one (--teachers)")
-    if config.adapt.enabled:
-        raise ConfigError("language_sfts are given and adapt.enabled would make them: leave out one of the two")
-    languages = dict.fromkeys((*config.taught_in, *config.langs))
-    if isinstance(given, str):
-        given = {lang: given.replace("{lang}", lang) for lang in languages}
-    missing = [lang for lang in languages if lang not in given]
-    if missing:
-        raise ConfigError(f"language_sfts have none for {missing[0]!r}: they name {', '.join(given)}")
-    places = {lang: locate_sft(given[lang], "language_sfts") for lang in languages}
-    return {lang: Input(str(place), content_fingerprint(str(place))) for lang, place in places.items()}

@@ -43,6 +43,11 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
         raise StorageError(f"cannot open {uri!r}: {problem} (allowed: a folder, s3://, gs://, hf://)") from problem
 
 
+def absolute(place: str) -> str:
+    """Give a place that means the same in every working directory: a path from the root, a URI as it is."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
 def prepare_folder(place: str, flag: str = "--storage") -> Path:
     """Make the folder ``place`` and show that it can be written; StorageError says what is in the way."""
     if "://" in place and not place.startswith("file://"):

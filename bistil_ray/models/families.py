@@ -50,7 +50,8 @@ class Family:
     ``prefix`` the attribute of a headed model that holds the encoder (and so the beginning of the encoder's
     parameter names). ``layers_at`` and ``embeddings_at`` are places inside the encoder, ``attention_at`` one
     inside a layer. ``output_at`` is the layer of a masked language model onto the vocabulary, and
-    ``output_biases`` are parameters beside it with one entry per token.
+    ``output_biases`` are parameters beside it with one entry per token. ``head_dense_at`` and ``head_norm_at``
+    come before it in the head.
 
     ``dropout_keys`` are the configuration keys that a student has at 0, ``layer_keys`` those that hold a list
     with one entry per layer. ``positions_follow_padding``: positions are counted from the pad id + 1, as in
@@ -68,6 +69,8 @@ class Family:
     attention_at: str = "attention.self"
     output_at: str = "cls.predictions.decoder"
     output_biases: tuple[str, ...] = ("cls.predictions.bias",)
+    head_dense_at: str = "cls.predictions.transform.dense"
+    head_norm_at: str = "cls.predictions.transform.LayerNorm"
     dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     layer_keys: tuple[str, ...] = ()
     positions_follow_padding: bool = False
@@ -155,6 +158,8 @@ ROBERTA = Family(
     prefix="roberta",
     output_at="lm_head.decoder",
     output_biases=("lm_head.bias",),
+    head_dense_at="lm_head.dense",
+    head_norm_at="lm_head.layer_norm",
     positions_follow_padding=True,
 )
 XLM_ROBERTA = replace(ROBERTA, name="xlm-roberta", class_stem="XLMRoberta")
@@ -166,6 +171,8 @@ DISTILBERT = Family(
     attention_at="attention",
     output_at="vocab_projector",
     output_biases=(),
+    head_dense_at="vocab_transform",
+    head_norm_at="vocab_layer_norm",
     dropout_keys=("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout"),
 )
 ELECTRA = Family(
@@ -174,6 +181,8 @@ ELECTRA = Family(
     prefix="electra",
     output_at="generator_lm_head",
     output_biases=(),
+    head_dense_at="generator_predictions.dense",
+    head_norm_at="generator_predictions.LayerNorm",
     headless="ElectraForPreTraining",
 )
 DEBERTA_V2 = Family(
@@ -194,6 +203,8 @@ MODERNBERT = Family(
     attention_at="attn",
     output_at="decoder",
     output_biases=(),
+    head_dense_at="head.dense",
+    head_norm_at="head.norm",
     dropout_keys=("attention_dropout", "embedding_dropout", "mlp_dropout", "classifier_dropout"),
     layer_keys=("layer_types",),
     # It has no norm before its attention, for the embeddings end in one.

@@ -20,7 +20,15 @@ from transformers import PreTrainedModel
 from ..errors import ModelError
 from .families import BERT, ROBERTA, XLM_ROBERTA, family_of
 
-NARROWED = (BERT, ROBERTA, XLM_ROBERTA)
+BERT_LIKE = (BERT, ROBERTA, XLM_ROBERTA)
+
+
+def check_bert_like(student: PreTrainedModel, wish: str) -> None:
+    """ModelError unless this is a masked language model whose parts are those of BERT; ``wish`` needs one."""
+    family = family_of(student.config)
+    if family not in BERT_LIKE or family.output(student) is None:
+        names = ", ".join(allowed.name for allowed in BERT_LIKE)
+        raise ModelError(f"{wish} needs a masked language model of type {names}; not a {type(student).__name__}")
 
 
 @torch.no_grad()
@@ -34,13 +42,8 @@ def narrow_student(student: PreTrainedModel, projections: Sequence[Tensor]) -> P
 
     ModelError for families and heads this is not written for.
     """
+    check_bert_like(student, "a student narrower than its teacher (--hidden)")
     family = family_of(student.config)
-    if family not in NARROWED or family.output(student) is None:
-        allowed = ", ".join(allowed.name for allowed in NARROWED)
-        raise ModelError(
-            f"a {type(student).__name__} cannot be made narrower; allowed: masked language models of type {allowed}, "
-            "others keep their teacher's width (--hidden)"
-        )
     config = copy.deepcopy(student.config)
     bases = [projection.double().to(student.device) for projection in projections]
     config.hidden_size = bases[0].shape[1]
@@ -51,7 +54,107 @@ def narrow_student(student: PreTrainedModel, projections: Sequence[Tensor]) -> P
         narrow = type(student)(config).to(device=student.device, dtype=student.dtype)
     narrow.train(student.training)
 
+    for ours, theirs in zip(family.vocabulary_parameters(narrow), family.vocabulary_parameters(student), strict=True):
+        ours.copy_(theirs.double() @ bases[0] if theirs.ndim == 2 else theirs)
     _narrow_embeddings(family.embeddings(narrow), family.embeddings(student), bases[0])
-    for index, (ours, theirs) in enumerate(zip(family.layers(narrow), family.layers(student), strict=True)):
-        _narrow_layer(ours, theirs, bases[index], bases[index + 1], config.num_attention_heads)
+    for index, (layer, original) in enumerate(zip(family.layers(narrow), family.layers(student), strict=True)):
+        _narrow_layer(layer, original, bases[index], bases[index + 1])
+    # The logits are products with the embeddings, so the head writes in their basis.
+    transfer_head(narrow, student, bases[-1], bases[0])
     return narrow
+
+
+def transfer_head(model: PreTrainedModel, original: PreTrainedModel, reads: Tensor, writes: Tensor) -> None:
+    """Fill the part of a masked-LM head before the vocabulary from that of another model.
+
+    ``reads`` and ``writes`` (D, width) are the bases of the states it sees and of the output embeddings. Its
+    nonlinearity works on each unit by itself, so this is a start and no more.
+    """
+    ours, theirs = family_of(model.config), family_of(original.config)
+    dense = original.get_submodule(theirs.head_dense_at)
+    _transfer_dense(model.get_submodule(ours.head_dense_at), dense, reads, writes)
+    _transfer_norm(model.get_submodule(ours.head_norm_at), original.get_submodule(theirs.head_norm_at), writes)
+
+
+def _narrow_embeddings(ours: Any, theirs: Any, basis: Tensor) -> None:  # noqa: ANN401
+    for name in ("position_embeddings", "token_type_embeddings"):
+        getattr(ours, name).weight.copy_(getattr(theirs, name).weight.double() @ basis)
+    _transfer_norm(ours.LayerNorm, theirs.LayerNorm, basis)
+
+
+def _narrow_layer(ours: Any, theirs: Any, before: Tensor, after: Tensor) -> None:  # noqa: ANN401
+    """Fill one layer, whose states have the bases ``before`` and ``after``; between its two parts it is ``before``."""
+    _narrow_attention(ours.attention, theirs.attention, before)
+    _transfer_norm(ours.attention.output.LayerNorm, theirs.attention.output.LayerNorm, before)
+
+    rising, falling = theirs.intermediate.dense, theirs.output.dense
+    rising_weight, falling_weight = rising.weight.double() @ before, after.T @ falling.weight.double()
+    influence = rising_weight.norm(dim=1) * falling_weight.norm(dim=0)
+    kept = influence.topk(ours.intermediate.dense.out_features).indices.sort().values
+    ours.intermediate.dense.weight.copy_(rising_weight[kept])
+    ours.intermediate.dense.bias.copy_(rising.bias[kept])
+    ours.output.dense.weight.copy_(falling_weight[:, kept])
+    ours.output.dense.bias.copy_(after.T @ falling.bias.double())
+    _transfer_norm(ours.output.LayerNorm, theirs.output.LayerNorm, after)
+
+
+def _narrow_attention(ours: Any, theirs: Any, basis: Tensor) -> None:  # noqa: ANN401
+    """Keep, of each head's scores and of what it writes, the best approximation that fewer units can hold.
+
+    Scores are products of queries and keys, so their matrices are cut together; so are those of values and output. The
+    values' biases pass attention unchanged, for its weights add up to 1: they become a part of the output's.
+    """
+    heads, size = ours.self.num_attention_heads, ours.self.attention_head_size
+    group = theirs.self.num_attention_heads // heads
+    # From the mean of a group's scores to their sum, and from one division by the root of the head size to the other.
+    scale = (size / theirs.self.attention_head_size) ** 0.5 / group
+
+    def rows(linear: nn.Linear, with_bias: bool) -> tuple[Tensor, ...]:
+        weight = linear.weight.double() @ basis
+        whole = torch.cat([weight, linear.bias.double()[:, None]], 1) if with_bias else weight
+        return whole.chunk(heads)
+
+    queries, keys = rows(theirs.self.query, True), rows(theirs.self.key, True)
+    values = rows(theirs.self.value, False)
+    output = theirs.output.dense
+    written = (basis.T @ output.weight.double()).T.chunk(heads)
+    for head in range(heads):
+        units = slice(head * size, (head + 1) * size)
+        query, key = cut_product(queries[head] * scale, keys[head], size)
+        value, out = cut_product(values[head], written[head], size)
+        for linear, cut in ((ours.self.query, query), (ours.self.key, key)):
+            linear.weight[units] = cut[:, :-1].to(linear.weight)
+            linear.bias[units] = cut[:, -1].to(linear.bias)
+        ours.self.value.weight[units] = value.to(ours.self.value.weight)
+        ours.output.dense.weight[:, units] = out.T.to(ours.output.dense.weight)
+    ours.self.value.bias.zero_()
+    constant = output.bias.double() + output.weight.double() @ theirs.self.value.bias.double()
+    ours.output.dense.bias.copy_(basis.T @ constant)
+
+
+def cut_product(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Two matrices of ``rank`` rows with ``left'^T right'`` as near to ``left^T right`` as possible, equally large.
+
+    ``left`` (k, m) and ``right`` (k, n) with at least ``rank`` rows and columns; by SVD, of k x k numbers only.
+    """
+    left_basis, left_rest = torch.linalg.qr(left.T)
+    right_basis, right_rest = torch.linalg.qr(right.T)
+    outer, sizes, inner = torch.linalg.svd(left_rest @ right_rest.T)
+    roots = sizes[:rank].sqrt()
+    return (left_basis @ outer[:, :rank] * roots).T, (right_basis @ inner[:rank].T * roots).T
+
+
+def _transfer_dense(ours: nn.Module, theirs: nn.Module, reads: Tensor, writes: Tensor) -> None:
+    ours.weight.copy_(writes.T @ theirs.weight.double() @ reads)
+    ours.bias.copy_(writes.T @ theirs.bias.double())
+
+
+def _transfer_norm(ours: nn.Module, theirs: nn.Module, basis: Tensor) -> None:
+    """Write the scale and shift of a LayerNorm in another basis, where the scale is no longer one for each unit.
+
+    Its diagonal is kept. The norm itself makes all states of one length, which the narrower state should not have: it
+    lacks what was cut. The scale could make up for either; left as it is, states start a little small and nearest to
+    their targets.
+    """
+    ours.weight.copy_(basis.square().T @ theirs.weight.double())
+    ours.bias.copy_(basis.T @ theirs.bias.double())

@@ -47,23 +47,38 @@ def sample_states(
 def state_projections(samples: Sequence[Tensor], width: int) -> list[Tensor]:
     """For each state, the (D, width) map on the directions in which its sample (N, D) is largest.
 
-    These are the first right singular vectors of the sample, which is not centred, as in the published code: the
-    columns are orthonormal, so a state is rotated and cut. ModelError for samples too small to tell ``width``
-    directions apart, and for a width beyond the teacher's. Computed in float64, given in the precision of the sample.
+    The directions are the first right singular vectors of the sample, which is not centred, as in the published code.
+    There these vectors are each state's basis; here the bases are turned, each within its directions, to lie near those
+    that the states share most: a student's residual connections carry coordinates from one state to the next, and a
+    mean of squares does not see how both of its sides are turned. Columns are orthonormal.
+
+    Computed in float64, given in the precision of the samples. ModelError for samples too small to tell ``width``
+    directions apart, and for a width beyond the teacher's.
     """
-    return [_projection(sample, width) for sample in samples]
+    directions = [_directions(sample, width) for sample in samples]
+    shared = torch.linalg.eigh(torch.stack([basis @ basis.T for basis in directions]).sum(0)).eigenvectors[:, -width:]
+    # The sign of an eigenvector is chance: let its largest entry be positive.
+    shared = shared * shared.gather(0, shared.abs().argmax(0, keepdim=True)).sign()
+    return [
+        _turned(basis, shared).to(at_least_float32(sample).dtype)
+        for basis, sample in zip(directions, samples, strict=True)
+    ]
 
 
-def _projection(sample_ND: Tensor, width: int) -> Tensor:
+def _directions(sample_ND: Tensor, width: int) -> Tensor:
+    """The first ``width`` right singular vectors (D, width) of a sample."""
     tokens, units = sample_ND.shape
     if not 0 < width <= units:
         raise ModelError(f"a student's hidden size is {width}; allowed: 1 to the teacher's {units} (--hidden)")
     if tokens < width:
         raise ModelError(f"{tokens} sampled tokens give no projection to {width} units: {width} sequences are needed")
-    vectors = torch.linalg.svd(sample_ND.double(), full_matrices=False).Vh[:width].T
-    # The sign of a singular vector is chance: let its largest entry be positive.
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return (vectors * largest.sign()).to(at_least_float32(sample_ND).dtype).contiguous()
+    return torch.linalg.svd(sample_ND.double(), full_matrices=False).Vh[:width].T
+
+
+def _turned(basis: Tensor, towards: Tensor) -> Tensor:
+    """The orthonormal basis of the same directions that lies nearest to another (orthogonal Procrustes problem)."""
+    left, _, right = torch.linalg.svd(basis.T @ towards)
+    return basis @ (left @ right)
 
 
 def save_projections(projections: Sequence[Tensor], folder: Path) -> None:

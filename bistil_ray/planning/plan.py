@@ -6,7 +6,7 @@ Pure data: no torch, no ray, no file is read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,14 +77,14 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
             lang = student.settings["lang"]
             needs = {"student": student, "task_teacher": ground.taught, "evaluate": ground.scored[lang]}
             sources = [code for code in config.taught_in if code in (config.source, lang)]
-            needs |= ground.sfts_of(*sources)
+            needs |= sfts_of(ground.sfts, sources)
             add(finetune_step(config, facts.task, ground.teacher, recipe, density, needs))
     return Plan(tuple(steps.values()), max(teacher.parameters for teacher in facts.teachers))
 
 
 @dataclass(frozen=True)
 class _Ground:
-    """What all students of one teacher build on: a task teacher; by language packs, SFTs if it is adapted, scores."""
+    """What all students of one teacher build on: a task teacher; by language packs and scores; by role SFTs."""
 
     teacher: TeacherFacts
     packs: Mapping[str, Step]
@@ -92,47 +92,56 @@ class _Ground:
     taught: Step
     scored: Mapping[str, Step]
 
-    def sfts_of(self, *languages: str) -> dict[str, Step]:
-        """Give the roles ``sft-<lang>``; none for a teacher that is not adapted."""
-        return {f"sft-{lang}": self.sfts[lang] for lang in languages if lang in self.sfts}
-
 
 Add = Callable[[Step], Step]
 
 
-def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) -> _Ground:
-    column, vocabulary, packing = config.text_column, config.vocabulary, config.packing
+def sfts_of(sfts: Mapping[str, Step], languages: Iterable[str]) -> dict[str, Step]:
+    """Choose the SFTs of some languages, by role; none for a teacher that is not adapted."""
+    return {role: sfts[role] for role in (f"sft-{lang}" for lang in languages) if role in sfts}
 
-    def pack(languages: tuple[str, ...], cut: Vocabulary) -> Step:
-        return add(pack_step(languages, column, cut, packing, teacher.tokenizer, facts.corpora))
 
-    packs = {lang: pack((config.source, lang), vocabulary) for lang in config.langs}
-    sfts: dict[str, Step] = {}
-    for lang in dict.fromkeys((*config.taught_in, *config.langs)):
+def add_language_sfts(
+    config: RunConfig, facts: Facts, teacher: TeacherFacts, languages: Iterable[str], add: Add
+) -> dict[str, Step]:
+    """Add the steps that adapt a teacher to ``languages`` and give them by role, ``sft-<lang>``; none if it is not."""
+    sfts = {}
+    whole = config.vocabulary.model_copy(update={"threshold": 0.0})
+    for lang in languages:
         if lang in facts.language_sfts:
-            sfts[lang] = add(given_sft_step(facts.language_sfts[lang], teacher, lang))
+            sfts[f"sft-{lang}"] = add(given_sft_step(facts.language_sfts[lang], teacher, lang))
         elif config.adapt.enabled:
-            whole = vocabulary.model_copy(update={"threshold": 0.0})
-            sfts[lang] = add(adapt_step(config.adapt, teacher, pack((lang,), whole), lang))
-    needs = {f"sft-{lang}": sfts[lang] for lang in config.taught_in if lang in sfts}
+            pack = add(_pack(config, facts, teacher, whole, lang))
+            sfts[f"sft-{lang}"] = add(adapt_step(config.adapt, teacher, pack, lang))
+    return sfts
+
+
+def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) -> _Ground:
+    packs = {lang: add(_pack(config, facts, teacher, config.vocabulary, config.source, lang)) for lang in config.langs}
+    sfts = add_language_sfts(config, facts, teacher, dict.fromkeys((*config.taught_in, *config.langs)), add)
+    needs = sfts_of(sfts, config.taught_in)
     taught = add(task_teacher_step(config, facts.task, teacher, needs, config.teach.density))
-    scored = {}
-    for lang in config.langs:
-        needs = {"task_teacher": taught} | ({f"sft-{lang}": sfts[lang]} if lang in sfts else {})
-        scored[lang] = add(evaluate_step(config, facts.task, lang, needs))
+    scored = {
+        lang: add(evaluate_step(config, facts.task, lang, {"task_teacher": taught} | sfts_of(sfts, [lang])))
+        for lang in config.langs
+    }
     return _Ground(teacher, packs, sfts, taught, scored)
 
 
+def _pack(config: RunConfig, facts: Facts, teacher: TeacherFacts, vocabulary: Vocabulary, *languages: str) -> Step:
+    return pack_step(languages, config.text_column, vocabulary, config.packing, teacher.tokenizer, facts.corpora)
+
+
 def _student(config: RunConfig, ground: _Ground, lang: str, recipe: str, shape: Shape, seed: int) -> Step:
-    needs = {"pack": ground.packs[lang]} | ground.sfts_of(config.source, lang)
+    needs = {"pack": ground.packs[lang]} | sfts_of(ground.sfts, [config.source, lang])
     return distil_step(config.distil, ground.teacher, needs, lang, shape, recipe, seed)
 
 
 def _add_tuned_teacher(config: RunConfig, facts: Facts, ground: _Ground, density: float, seed: int, add: Add) -> None:
     """Add the recipe ``teacher``: the undistilled teacher tuned as students are, scored on every language."""
-    needs = ground.sfts_of(*config.taught_in)
+    needs = sfts_of(ground.sfts, config.taught_in)
     tuned = add(task_teacher_step(config, facts.task, ground.teacher, needs, density, seed))
     for lang in config.langs:
-        needs = {"task_teacher": tuned, "evaluate": ground.scored[lang]} | ground.sfts_of(lang)
+        needs = {"task_teacher": tuned, "evaluate": ground.scored[lang]} | sfts_of(ground.sfts, [lang])
         if tuned != ground.taught:
             add(evaluate_step(config, facts.task, lang, needs))

@@ -48,7 +48,7 @@ def new_student(teacher: PreTrainedModel, settings: Mapping[str, Any], pack: Pat
     if settings["hidden"] != teacher.config.hidden_size:
         states = align_layers(*depths, choice).teacher_hidden
         projections = _projections(teacher, states, settings, pack)
-        student = narrow_student(student, projections, settings["hidden"])
+        student = narrow_student(student, projections)
     if settings["embedding_rank"] is not None:
         student = factorise_embeddings(student, settings["embedding_rank"])
     if settings["start"] == "random":

@@ -106,7 +106,7 @@ class Tagging:
             found = span_scores(gold, predicted)
             return Scores(found.f1, {"precision": found.precision, "recall": found.recall, "by_type": found.by_type})
         found_words = word_scores(gold, predicted)
-        return Scores(found_words.accuracy, {"macro_f1": found_words.macro_f1, "by_type": found_words.by_label})
+        return Scores(found_words.accuracy, {"macro_f1": found_words.macro_f1, "by_label": found_words.by_label})
 
     def predict(
         self,

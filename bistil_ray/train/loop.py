@@ -198,7 +198,8 @@ def _global_counts(objective: Objective, batch: Sequence[Batch]) -> dict[str, fl
     for micro in batch:
         for name, value in objective.counts(micro).items():
             counts[name] = counts.get(name, 0.0) + value
-    return dict(zip(counts, _total(list(counts.values())), strict=True))
+    # A term that nothing in the batch counts for is 0, not 0 / 0.
+    return {name: total or 1.0 for name, total in zip(counts, _total(list(counts.values())), strict=True)}
 
 
 def _total(values: list[float]) -> list[float]:

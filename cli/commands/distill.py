@@ -27,7 +27,9 @@ def distill(
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
     from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
-    from bistil_ray.inputs import check_students, look_at_corpus, look_at_teacher
+    from bistil_ray.facts import Facts, TaskFacts
+    from bistil_ray.inputs import check_students, look_at_corpus, look_at_language_sfts, look_at_teacher
+    from bistil_ray.planning.plan import add_language_sfts
     from bistil_ray.planning.text_steps import Shape, default_depth, distil_step, pack_step
     from bistil_ray.steps.distil import student_folder
 
@@ -45,6 +47,9 @@ def distill(
     check_students(facts, config)
     texts = {code: look_at_corpus(corpora, code, config.text_column) for code in (config.source, target)}
     pack = pack_step(tuple(texts), config.text_column, config.vocabulary, config.packing, facts.tokenizer, texts)
+    steps = {pack.key: pack}
+    known = Facts([facts], texts, TaskFacts({}, {}, ()), look_at_language_sfts(config))
+    adapted = add_language_sfts(config, known, facts, texts, lambda step: steps.setdefault(step.key, step))
     shape = Shape(layers or default_depth(config.distil, facts.layers), hidden or facts.hidden)
-    step = distil_step(config.distil, facts, {"pack": pack}, target, shape, config.recipes[0], seed)
-    carry_out([pack, step], out, lambda folder: student_folder(folder / step.key))
+    step = distil_step(config.distil, facts, {"pack": pack, **adapted}, target, shape, config.recipes[0], seed)
+    carry_out([*steps.values(), step], out, lambda folder: student_folder(folder / step.key))

@@ -56,6 +56,18 @@ def test_the_facts_of_a_run_are_gathered(toy_settings: dict[str, Any], bert_fold
     }
 
 
+def test_relative_places_become_absolute_since_workers_run_elsewhere(
+    toy_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(
+        given := config(toy_settings, corpora="corpora", task_data="ner"),
+        gather_facts(given),
+    )
+    places = {uri for step in plan for uri in step.inputs.values()}
+    assert places and all(Path(place).is_absolute() for place in places)
+
+
 def test_the_same_inputs_elsewhere_make_the_same_plan(
     toy_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
 ) -> None:

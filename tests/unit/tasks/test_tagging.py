@@ -152,7 +152,7 @@ def test_spans_are_scored_as_spans_and_parts_of_speech_as_words(monkeypatch: pyt
     gold = [("Amina sings", "B-PER O"), ("old Mombasa", "B-LOC O")]
     spans, words = (task.score(None, None, sentences(*gold, task=task), LABELS, 9) for task in (NER, POS))
     assert spans.score == 0.5 and spans.details["recall"] == 0.5 and spans.details["by_type"].keys() == {"LOC", "PER"}
-    assert words.score == 0.75 and words.details["by_type"]["O"]["support"] == 2 and 0 < words.details["macro_f1"] < 1
+    assert words.score == 0.75 and words.details["by_label"]["O"]["support"] == 2 and 0 < words.details["macro_f1"] < 1
 
 
 def test_real_named_entities_fit_the_labels_of_english(shared: Path) -> None:
