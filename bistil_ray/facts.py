@@ -25,6 +25,7 @@ class TeacherFacts:
     hidden: int
     intermediate: int
     vocab_size: int
+    family: str
 
     @property
     def parameters(self) -> int:

@@ -10,14 +10,14 @@ from .config import RunConfig
 from .data.corpus import corpus_files, list_shards
 from .data.examples import Examples, read_examples, task_files
 from .data.fingerprint import content_fingerprint
-from .errors import ConfigError, ModelError
+from .errors import ConfigError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
+from .feasibility import check_students
 from .models.families import family_of
 from .models.heads import check_labels
 from .models.hub import locate_model, locate_sft
-from .models.layers import layer_map
 from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
-from .planning.text_steps import Shape, default_depth
+from .planning.text_steps import Shape
 from .sparse.given import is_sft
 from .storage import absolute
 from .tasks.registry import TASKS
@@ -129,28 +129,8 @@ def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str
         hidden=facts.hidden_size,
         intermediate=facts.intermediate_size,
         vocab_size=facts.vocab_size,
+        family=facts.model_type,
     )
-
-
-def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
-    """ModelError unless students of every depth and width that ``config`` names can be made from a teacher."""
-    choice, widths = config.distil.layer_choice, [width for width in config.hidden if width != teacher.hidden]
-    if not config.layers and isinstance(choice, str) and teacher.layers % 2:
-        raise ModelError(
-            f"{teacher.name} has {teacher.layers} layers, which cannot be halved: give the student's (--layers)"
-        )
-    for layers in config.layers or (default_depth(config.distil, teacher.layers),):
-        try:
-            layer_map(teacher.layers, layers, choice)
-        except ModelError as problem:
-            raise ModelError(f"{teacher.name}: {problem}") from None
-    if max(widths, default=0) > teacher.hidden:
-        raise ModelError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")
-    if widths and "distilmbert" in config.recipes:
-        raise ModelError(
-            f"recipe distilmbert compares hidden states as they are: it makes no student of --hidden {widths[0]} from "
-            f"the {teacher.hidden} units of {teacher.name}"
-        )
 
 
 def look_at_tokenizer(place: str, flag: str = "--tokenizer") -> Input:

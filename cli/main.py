@@ -27,6 +27,7 @@ COMMANDS = (
     "trim",
     "evaluate",
     "results",
+    "corpus",
     "configs",
     "doctor",
 )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DataError
@@ -80,14 +81,19 @@ def read_texts(shard: Shard, column: str, tally: Counter[str]) -> Iterator[list[
     Rows that are null, empty, over a megabyte or not valid text are left out and counted in ``tally`` (see
     ``usable_texts``). DataError for a damaged file.
     """
+    for batch in read_rows(shard, [column]):
+        yield usable_texts(batch.column(0), tally)
+
+
+def read_rows(shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Read some columns of a shard in batches of bounded size; DataError for a damaged file."""
     with open_parquet(shard.uri) as file:
-        rows = _batch_rows(file.metadata.row_group(shard.row_group), column)
+        rows = _batch_rows(file.metadata.row_group(shard.row_group), columns)
         with explained(shard.uri):
-            for batch in file.iter_batches(rows, [shard.row_group], [column], use_threads=False):
-                yield usable_texts(batch.column(0), tally)
+            yield from file.iter_batches(rows, [shard.row_group], columns, use_threads=False)
 
 
-def _batch_rows(group: pq.RowGroupMetaData, column: str) -> int:
+def _batch_rows(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
     chunks = [group.column(index) for index in range(group.num_columns)]
-    size = max((chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column), default=0)
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)
     return max(1, min(_BATCH_ROWS, group.num_rows * _BATCH_BYTES // max(1, size)))

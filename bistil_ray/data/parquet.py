@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -57,10 +57,15 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         yield file
 
 
+def check_column(uri: str, names: Sequence[str], column: str, key: str) -> None:
+    """DataError unless ``column`` is one of ``names``; it says which there are and the ``key`` to change."""
+    if column not in names:
+        raise DataError(f"{uri} has no column {column!r} but {', '.join(names) or 'none at all'} ({key})")
+
+
 def column_type(uri: str, schema: pa.Schema, column: str, key: str) -> pa.DataType:
-    """Give the type of ``column``; DataError names the columns there are and the ``key`` to change."""
-    if column not in schema.names:
-        raise DataError(f"{uri} has no column {column!r} but {', '.join(schema.names) or 'none at all'} ({key})")
+    """Give the type of ``column``; DataError as by ``check_column``."""
+    check_column(uri, schema.names, column, key)
     return schema.field(schema.names.index(column)).type
 
 

@@ -14,7 +14,7 @@ from transformers import ElectraConfig, ElectraForMaskedLM, PreTrainedConfig, Pr
 
 from ..errors import ModelError
 from .families import ELECTRA, family_of
-from .narrow import check_bert_like, transfer_head
+from .narrow import check_bert_like, fit_head
 
 SHARED_SETTINGS = (
     "vocab_size",
@@ -69,7 +69,7 @@ def factorise_embeddings(student: PreTrainedModel, rank: int) -> PreTrainedModel
         mine.copy_(original.double() @ directions if original.ndim == 2 else original)
     _fit_projection(ELECTRA.encoder(electra).embeddings_project, _embedded(ours, 0), _embedded(theirs, first))
     ELECTRA.layers(electra).load_state_dict(family.layers(student).state_dict())
-    transfer_head(electra, student, torch.eye(hidden, dtype=torch.float64, device=student.device), directions)
+    fit_head(electra, student, torch.eye(hidden, dtype=torch.float64, device=student.device), directions)
     return electra
 
 

@@ -1,9 +1,9 @@
-"""A narrower student: the weights of a student of the teacher's width, written in the bases that states are projected on.
+"""A narrower student: the weights of one of the teacher's width, written in the bases that states are projected on.
 
-With projections P_0, P_1, ... (D, width), a student's state is to be ``h_i P_i``. So embeddings become ``E P_0``, what
-reads state i reads ``W P_i`` and what writes to it writes ``P_i^T W``. Residual connections carry coordinates on as they
-are, from state i to i + 1, and LayerNorm works on each by itself: neither is exact, which is why neighbouring
-projections should have nearly the same basis (see ``state_projections``). Training takes it from there.
+With projections P_0, P_1, ... (D, width), a student's state is to be ``h_i P_i``. So embeddings become ``E P_0``; what
+reads state i is ``W P_i``, what writes to it ``P_i^T W``. Residual connections carry coordinates from one state to the
+next as they are, and LayerNorm works on each unit by itself: neither is exact, and the first is why projections should
+have bases near one another (see ``state_projections``). Training takes it from there.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
 
 from ..errors import ModelError
 from .families import BERT, ROBERTA, XLM_ROBERTA, family_of
 
 BERT_LIKE = (BERT, ROBERTA, XLM_ROBERTA)
+SAMPLES_PER_UNIT = 4
+LINEAR_FROM = 3.0
+"""Above this GELU and its kin give back what they get, to three digits."""
 
 
 def check_bert_like(student: PreTrainedModel, wish: str) -> None:
@@ -60,20 +64,41 @@ def narrow_student(student: PreTrainedModel, projections: Sequence[Tensor]) -> P
     for index, (layer, original) in enumerate(zip(family.layers(narrow), family.layers(student), strict=True)):
         _narrow_layer(layer, original, bases[index], bases[index + 1])
     # The logits are products with the embeddings, so the head writes in their basis.
-    transfer_head(narrow, student, bases[-1], bases[0])
+    fit_head(narrow, student, bases[-1], bases[0])
     return narrow
 
 
-def transfer_head(model: PreTrainedModel, original: PreTrainedModel, reads: Tensor, writes: Tensor) -> None:
-    """Fill the part of a masked-LM head before the vocabulary from that of another model.
+def fit_head(model: PreTrainedModel, original: PreTrainedModel, reads: Tensor, writes: Tensor) -> None:
+    """Fill the part of a masked-LM head before the vocabulary so that it does nearly what another model's does.
 
-    ``reads`` and ``writes`` (D, width) are the bases of the states it sees and of the output embeddings. Its
-    nonlinearity works on each unit by itself, so this is a start and no more.
+    ``reads`` and ``writes`` (D, width) are the bases of the states it sees and of the output embeddings. In another
+    basis its nonlinearity would do something else; so the new head is the linear map, then a scale and shift of each
+    unit, that come nearest by least squares, over random states as the original's last norm makes them.
     """
     ours, theirs = family_of(model.config), family_of(original.config)
-    dense = original.get_submodule(theirs.head_dense_at)
-    _transfer_dense(model.get_submodule(ours.head_dense_at), dense, reads, writes)
-    _transfer_norm(model.get_submodule(ours.head_norm_at), original.get_submodule(theirs.head_norm_at), writes)
+    dense: Any = model.get_submodule(ours.head_dense_at)
+    norm: Any = model.get_submodule(ours.head_norm_at)
+    activation = ACT2FN[original.config.hidden_act]
+    last_norm: Any = theirs.layers(original)[-1]
+    last_norm = last_norm.output.LayerNorm
+    units = len(reads)
+    noise = torch.randn(SAMPLES_PER_UNIT * units, units, generator=torch.Generator().manual_seed(0))
+    states = last_norm(noise.to(last_norm.weight))
+    hidden = activation(original.get_submodule(theirs.head_dense_at)(states))
+    wanted = (original.get_submodule(theirs.head_norm_at)(hidden).double() @ writes).cpu()
+
+    seen = (states.double() @ reads).cpu()
+    seen = torch.cat([seen, torch.ones_like(seen[:, :1])], 1)
+    solution = torch.linalg.lstsq(seen, wanted, driver="gelsy").solution
+    linear = seen @ solution
+    # Large numbers pass the activation as they are, and the norm takes away what is added to all units.
+    shift = LINEAR_FROM - linear.min()
+    dense.weight.copy_(solution[:-1].T)
+    dense.bias.copy_(solution[-1] + shift)
+    normed = nn.functional.layer_norm(linear, linear.shape[1:])
+    slope = (normed * (wanted - wanted.mean(0))).mean(0) / normed.var(0, correction=0)
+    norm.weight.copy_(slope)
+    norm.bias.copy_((wanted - slope * normed).mean(0))
 
 
 def _narrow_embeddings(ours: Any, theirs: Any, basis: Tensor) -> None:  # noqa: ANN401
@@ -144,12 +169,7 @@ def cut_product(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]
     return (left_basis @ outer[:, :rank] * roots).T, (right_basis @ inner[:rank].T * roots).T
 
 
-def _transfer_dense(ours: nn.Module, theirs: nn.Module, reads: Tensor, writes: Tensor) -> None:
-    ours.weight.copy_(writes.T @ theirs.weight.double() @ reads)
-    ours.bias.copy_(writes.T @ theirs.bias.double())
-
-
-def _transfer_norm(ours: nn.Module, theirs: nn.Module, basis: Tensor) -> None:
+def _transfer_norm(ours: nn.LayerNorm, theirs: nn.LayerNorm, basis: Tensor) -> None:
     """Write the scale and shift of a LayerNorm in another basis, where the scale is no longer one for each unit.
 
     Its diagonal is kept. The norm itself makes all states of one length, which the narrower state should not have: it

@@ -14,7 +14,7 @@ from ..recipes import TEACHER
 from ..storage import append_line
 
 RESULTS = "results.jsonl"
-_MARKS_OF_A_RUN = (RESULTS, "plan.json", "config.yaml")
+MARKS_OF_A_RUN = (RESULTS, "plan.json", "config.yaml")
 
 
 class Record(BaseModel):
@@ -81,7 +81,7 @@ def find_run(place: str | Path) -> Path:
 
 
 def _is_run(folder: Path) -> bool:
-    return any((folder / mark).is_file() for mark in _MARKS_OF_A_RUN)
+    return any((folder / mark).is_file() for mark in MARKS_OF_A_RUN)
 
 
 def read_records(run: str | Path) -> list[Record]:
@@ -91,14 +91,19 @@ def read_records(run: str | Path) -> list[Record]:
     StorageError where a line is whole and yet no record.
     """
     path = find_run(run) / RESULTS
+    return parse_records(path.read_bytes() if path.exists() else b"", str(path))
+
+
+def parse_records(text: bytes, place: str) -> list[Record]:
+    """Make records of what a ``results.jsonl`` holds, as read_records does; ``place`` names the file in errors."""
     records: dict[str, Record] = {}
-    for number, values in _lines(path):
+    for number, values in _lines(text):
         try:
             record = Record.model_validate(values)
         except ValidationError as problem:
             first = problem.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise StorageError(f"{path}, line {number} is no record: {field}: {first['msg']}") from problem
+            raise StorageError(f"{place}, line {number} is no record: {field}: {first['msg']}") from problem
         records.setdefault(record.step, record)
     return list(records.values())
 
@@ -108,17 +113,16 @@ def append_record(path: Path, record: Record) -> bool:
 
     A step that is in the file already is not written again. One process writes a run's file at a time.
     """
-    if any(isinstance(values, dict) and values.get("step") == record.step for _, values in _lines(path)):
+    written = path.read_bytes() if path.exists() else b""
+    if any(isinstance(values, dict) and values.get("step") == record.step for _, values in _lines(written)):
         return False
     append_line(path, record.model_dump_json())
     return True
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def _lines(text: bytes) -> Iterator[tuple[int, Any]]:
     """Give number and value of each line that is whole JSON."""
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, line in enumerate(text.split(b"\n"), start=1):
         try:
             yield number, json.loads(line)
         except ValueError:

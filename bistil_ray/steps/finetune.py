@@ -64,7 +64,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 
 def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast) -> list[PreTrainedModel]:
-    """Load the task teacher, cut to the student's vocabulary; if it is adapted, once for each language of the labels."""
+    """Load the task teacher, cut to the student's vocabulary; if it is adapted, one for each language of labels."""
     teacher, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
     sfts = language_sfts(job, teacher, job.settings["sources"])
     kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)

@@ -28,7 +28,8 @@ def distill(
     from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
     from bistil_ray.facts import Facts, TaskFacts
-    from bistil_ray.inputs import check_students, look_at_corpus, look_at_language_sfts, look_at_teacher
+    from bistil_ray.feasibility import check_students
+    from bistil_ray.inputs import look_at_corpus, look_at_language_sfts, look_at_teacher
     from bistil_ray.planning.plan import add_language_sfts
     from bistil_ray.planning.text_steps import Shape, default_depth, distil_step, pack_step
     from bistil_ray.steps.distil import student_folder

@@ -36,7 +36,7 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
         (["--set", "distil.steps"], "--set 'distil.steps' has no '='"),
         (["--set", "distil.stesp=5"], "did you mean 'distil.steps'?"),
         (["--set", "packing.length=256"], "packing.length is 256, but"),
-        (["--config", "sampel"], "--config 'sampel' is neither a file nor one of african-ner, bistil-paper, sample"),
+        (["--config", "sampel"], "--config 'sampel' is neither a file nor one of african-ner, bistil-paper,"),
         (["--config", "no/such.yaml"], "--config 'no/such.yaml': no such file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,44 @@ def _examples(task: str) -> Any:  # noqa: ANN401
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401
     return tuple(value) if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("settings", "kind"), [(["hidden=[16]"], "bert"), (["distil.embedding_rank=8"], "electra")])
+def test_narrower_and_factorised_students_go_the_whole_way(
+    settings: list[str], kind: str, plan_of: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_of("pos", "distil.steps=12", *settings)
+    results = run_here(plan, work)
+    keys = {step.kind: step.key for step in plan}
+    losses = [json.loads(line) for line in (work / keys["distil"] / "metrics.jsonl").read_text().splitlines()]
+    hidden = [line["loss_hidden"] for line in losses if "loss_hidden" in line]
+    assert sum(hidden[-3:]) < sum(hidden[:3])
+    record = Record.model_validate(results[keys["finetune"]]["record"])
+    model = load_model("token-classification", record.model_dir)
+    assert model.config.model_type == kind
+    assert record.hidden == model.config.hidden_size == (16 if kind == "bert" else 32)
+    assert record.params < 0.8 * Record.model_validate(results[keys["evaluate"]]["record"]).params
+
+
+def test_a_narrower_student_learns_from_projected_states_in_phase_2_too(
+    plan_of: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_of("pos", "distil.steps=12", "hidden=[16]")
+    run_here(plan, work)
+    (key,) = (step.key for step in plan if step.kind == "finetune")
+    assert "loss_hidden" in (work / key / "metrics.jsonl").read_text()
+
+
+def test_labels_of_several_languages_teach_the_teacher_and_the_student_that_speaks_them(
+    plan_of: Callable[..., Plan], work: Path
+) -> None:
+    both, alone = plan_of("pos", "task_sources=[en,sw]"), plan_of("pos")
+    seen = {}
+    for name, plan in (("both", both), ("alone", alone)):
+        run_here(plan, work)
+        for step in plan:
+            if step.kind in ("task-teacher", "finetune"):
+                lines = (work / step.key / "metrics.jsonl").read_text().splitlines()
+                seen[name, step.kind] = max(json.loads(line)["tokens"] for line in lines)
+    assert seen["both", "task-teacher"] == 2 * seen["alone", "task-teacher"]
+    assert seen["both", "finetune"] == 2 * seen["alone", "finetune"]

@@ -1,0 +1,58 @@
+"""Whether the students of a configuration can be made from a teacher, found out before anything is spent."""
+
+from __future__ import annotations
+
+from .config import RunConfig
+from .errors import ConfigError, ModelError
+from .facts import TeacherFacts
+from .losses.relation import choose_relation_heads
+from .models.layers import layer_map
+from .models.narrow import BERT_LIKE
+from .planning.text_steps import default_depth
+from .recipes import RECIPES, Recipe
+
+
+def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
+    """ConfigError or ModelError unless every recipe makes students of every depth and width from a teacher."""
+    chosen = {name: RECIPES[name] for name in config.recipes if name in RECIPES}
+    _check_depths(teacher, config, list(chosen.values()))
+    widths = [width for width in config.hidden if width != teacher.hidden]
+    if widths and max(widths) > teacher.hidden:
+        raise ConfigError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")
+    if widths and "distilmbert" in chosen:
+        raise ConfigError(
+            f"recipe distilmbert compares hidden states as they are: it makes no student of --hidden {widths[0]} from "
+            f"the {teacher.hidden} units of {teacher.name}"
+        )
+    if "minilmv2" in chosen:
+        _check_relations(teacher, config)
+    wishes = {"--hidden": bool(widths), "distil.embedding_rank": config.distil.embedding_rank is not None}
+    allowed = [family.name for family in BERT_LIKE]
+    for wish, wanted in wishes.items():
+        if wanted and teacher.family not in allowed:
+            raise ConfigError(
+                f"{wish} is there for teachers of type {', '.join(allowed)}, but {teacher.name} is a {teacher.family}"
+            )
+
+
+def _check_depths(teacher: TeacherFacts, config: RunConfig, recipes: list[Recipe]) -> None:
+    choice = config.distil.layer_choice
+    if not config.layers and isinstance(choice, str) and teacher.layers % 2:
+        raise ConfigError(
+            f"{teacher.name} has {teacher.layers} layers, which cannot be halved: give the student's (--layers)"
+        )
+    copies = any(recipe.start == "layers" for recipe in recipes)
+    for layers in config.layers or (default_depth(config.distil, teacher.layers),):
+        try:
+            # Only copied layers must be at even distances.
+            layer_map(teacher.layers, layers, choice if copies else "bottom")
+        except ModelError as problem:
+            raise ModelError(f"{teacher.name}: {problem}") from None
+
+
+def _check_relations(teacher: TeacherFacts, config: RunConfig) -> None:
+    layer = config.distil.relation_layer
+    if layer is not None and layer >= teacher.layers:
+        raise ConfigError(f"distil.relation_layer is {layer}; allowed: 0 to {teacher.layers - 1} for {teacher.name}")
+    for width in config.hidden or (teacher.hidden,):
+        choose_relation_heads(width, teacher.hidden, config.distil.relation_heads)
