@@ -27,6 +27,7 @@ COMMANDS = (
     "trim",
     "evaluate",
     "results",
+    "dashboard",
     "corpus",
     "configs",
     "doctor",

@@ -63,7 +63,8 @@ def page_data(state: RunState) -> dict[str, Any]:
 def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict[str, Any]:
     step, now = state.steps[number], state.states[number]
     about = step.get("about") or {}
-    bits = state.measured.get(now.key, {})
+    needs = step.get("needs") or {}
+    bits = state.measured.get(needs.get("student", now.key), {})
     return {
         "key": now.key,
         "kind": now.kind,
@@ -75,7 +76,7 @@ def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict
         "tokens": now.tokens,
         "started": None if now.started is None else int(now.started),
         "took": None if now.seconds is None else round(now.seconds, 1),
-        "needs": [place_of[key] for key in (step.get("needs") or {}).values() if key in place_of],
+        "needs": [place_of[key] for key in needs.values() if key in place_of],
         "bits": bits.get(about.get("lang", "")),
     }
 

@@ -50,9 +50,7 @@ class RunReader:
     def read(self) -> RunState:
         """Read where the run stands; raises StorageError where ``results.jsonl`` holds what is no record."""
         files = self._files
-        records = parse_records(
-            (files.text(f"{files.run}/{RESULTS}") or "").encode(), f"{files.run}/{RESULTS}"
-        )
+        records = parse_records((files.text(f"{files.run}/{RESULTS}") or "").encode(), f"{files.run}/{RESULTS}")
         steps = files.json(f"{files.run}/plan.json").get("steps") or [_step_of(record) for record in records]
         told = files.json(f"{files.run}/status.json")
         self._read_results([step["key"] for step in steps])

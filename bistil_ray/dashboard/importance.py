@@ -1,4 +1,4 @@
-"""What mattered most: how much of the differences between students each setting explains, within a language."""
+"""What mattered most: how much of the differences between a recipe's students each setting explains, by language."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..results.records import Record
+from ..results.tables import best_per_language
 
-SETTINGS = ("recipe", "teacher", "layers", "hidden", "density", "seed")
+SETTINGS = ("teacher", "layers", "hidden", "density", "seed")
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Shares of the variance of one language's test scores.
+    """Shares of the variance of the test scores of one language's students of one recipe.
 
     ``shares`` has one for each setting, or for settings that never varied apart (``teacher and layers``). ``joint`` is
     explained by the settings together but by none of them alone, ``rest`` by chance and by how settings act together.
     """
 
     lang: str
+    recipe: str
     students: int
     shares: dict[str, float]
     joint: float
@@ -28,13 +30,18 @@ class Importance:
 
 
 def importance_of(records: Sequence[Record]) -> list[Importance]:
-    """Measure importance in every language with enough students; others are left out."""
-    languages = dict.fromkeys(record.lang for record in records if record.is_student)
-    found = (_within([r for r in records if r.is_student and r.lang == lang], lang) for lang in languages)
+    """Measure importance among the students of the best one's recipe, in every language that has enough of them.
+
+    Baselines are left out: how far they fall behind would hide everything else.
+    """
+    found = []
+    for lang, best in best_per_language(records).items():
+        alike = [record for record in records if (record.lang, record.recipe) == (lang, best.recipe)]
+        found.append(_within(alike))
     return [importance for importance in found if importance is not None]
 
 
-def _within(records: Sequence[Record], lang: str) -> Importance | None:
+def _within(records: Sequence[Record]) -> Importance | None:
     """Fit score = mean + an effect for each value of each setting, by least squares.
 
     A setting's share is what the fit loses without it, less what as many made-up settings would explain by chance
@@ -57,7 +64,9 @@ def _within(records: Sequence[Record], lang: str) -> Importance | None:
         shares[name] = max(0.0, without - unexplained - (rank - lower) * noise) / total
     explained = max(0.0, total - unexplained - (rank - 1) * noise) / total
     joint = max(0.0, explained - sum(shares.values()))
-    return Importance(lang, len(records), shares, joint, max(0.0, 1 - joint - sum(shares.values())))
+    return Importance(
+        records[0].lang, records[0].recipe, len(records), shares, joint, max(0.0, 1 - joint - sum(shares.values()))
+    )
 
 
 def _groups(records: Sequence[Record]) -> dict[str, np.ndarray]:

@@ -63,10 +63,10 @@ def factorise_embeddings(student: PreTrainedModel, rank: int) -> PreTrainedModel
     directions = _directions(list(tables.values()), rank)
     for name, table in tables.items():
         getattr(ours, name).weight.copy_(table @ directions)
-    for mine, original in zip(
-        ELECTRA.vocabulary_parameters(electra), family.vocabulary_parameters(student), strict=True
-    ):
-        mine.copy_(original.double() @ directions if original.ndim == 2 else original)
+    output: Any = ELECTRA.output(electra)
+    original: Any = family.output(student)
+    output.weight.copy_(original.weight.double() @ directions)
+    output.bias.copy_(original.bias)
     _fit_projection(ELECTRA.encoder(electra).embeddings_project, _embedded(ours, 0), _embedded(theirs, first))
     ELECTRA.layers(electra).load_state_dict(family.layers(student).state_dict())
     fit_head(electra, student, torch.eye(hidden, dtype=torch.float64, device=student.device), directions)

@@ -79,8 +79,7 @@ def fit_head(model: PreTrainedModel, original: PreTrainedModel, reads: Tensor, w
     dense: Any = model.get_submodule(ours.head_dense_at)
     norm: Any = model.get_submodule(ours.head_norm_at)
     activation = ACT2FN[original.config.hidden_act]
-    last_norm: Any = theirs.layers(original)[-1]
-    last_norm = last_norm.output.LayerNorm
+    last_norm: Any = theirs.layers(original)[-1].get_submodule("output.LayerNorm")
     units = len(reads)
     noise = torch.randn(SAMPLES_PER_UNIT * units, units, generator=torch.Generator().manual_seed(0))
     states = last_norm(noise.to(last_norm.weight))
@@ -170,11 +169,10 @@ def cut_product(left: Tensor, right: Tensor, rank: int) -> tuple[Tensor, Tensor]
 
 
 def _transfer_norm(ours: nn.LayerNorm, theirs: nn.LayerNorm, basis: Tensor) -> None:
-    """Write the scale and shift of a LayerNorm in another basis, where the scale is no longer one for each unit.
+    """Write the scale and shift of a LayerNorm in another basis; of the scale, a full matrix there, the diagonal.
 
-    Its diagonal is kept. The norm itself makes all states of one length, which the narrower state should not have: it
-    lacks what was cut. The scale could make up for either; left as it is, states start a little small and nearest to
-    their targets.
+    What was cut off no longer counts in the standard deviation, by which the norm divides. Making up for that was
+    measured to start farther from the projected states: states that start a little small are nearer on average.
     """
     ours.weight.copy_(basis.square().T @ theirs.weight.double())
     ours.bias.copy_(basis.T @ theirs.bias.double())

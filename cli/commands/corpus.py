@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..console import print_table, stderr
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from bistil_ray.data.check import CorpusCheck
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -19,9 +24,7 @@ def corpus() -> None:
     """Build the corpus of a language from files and hub data sets, and look at what is in one."""
 
 
-@app.command(
-    epilog="Example: bistil-ray corpus build news.txt web/*.jsonl.gz --lang sw --out corpora/ --licence CC0-1.0"
-)
+@app.command(epilog="Example: bistil-ray corpus build news.txt web/*.jsonl.gz --lang sw --out corpora/ --licence CC0")
 def build(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files, folders of files, or hub data sets (ORG/NAME).")
@@ -87,3 +90,85 @@ def build(
         ("files", report.parts),
     ]
     print_table((str(folder), ""), [(name, f"{number:,}") for name, number in rows], right=("",))
+
+
+@app.command(
+    epilog="Example: bistil-ray corpus check corpora/ --langs sw,yo --teacher google-bert/bert-base-multilingual-cased"
+)
+def check(
+    corpora: Annotated[str, typer.Argument(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    langs: Annotated[str, typer.Option(help="Languages to look at, such as sw,yo.")],
+    source: Annotated[str, typer.Option(help="Another one, whose lines are looked for in theirs.")] = "en",
+    teacher: Annotated[str | None, typer.Option(help="Count the tokens of this model: a hub id or a folder.")] = None,
+    column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Report what is in corpora: sizes, bad and repeated rows, scripts, lines of another language, unknown tokens.
+
+    Warnings stand below the table. Nothing is changed.
+    """
+    from bistil_ray.data.check import check_corpora, warnings
+    from bistil_ray.data.corpus import corpus_files
+    from bistil_ray.errors import DataError
+    from bistil_ray.languages import parse_language, parse_languages
+
+    console = stderr()
+    files = {lang: corpus_files(corpora, lang) for lang in parse_languages(langs)}
+    source = parse_language(source, "--source")
+    try:
+        files.setdefault(source, corpus_files(corpora, source))
+    except DataError:
+        console.print(f"No corpus of the source language {source} is there to compare with (--source).")
+    tokenizer, unknown_id = _tokenizer(teacher) if teacher is not None else (None, None)
+    with console.status("reading") as status:
+        checks = check_corpora(files, column, tokenizer, unknown_id, status.update)
+    if as_json:
+        typer.echo(json.dumps([found.record() for found in checks], indent=2, ensure_ascii=False))
+        return
+    columns = [found.lang for found in checks]
+    cells = [_cells(found, columns) for found in checks]
+    print_table(("", *columns), [(name, *(its_cells[name] for its_cells in cells)) for name in cells[0]], right=columns)
+    for found in checks:
+        for warning in warnings(found):
+            typer.echo(f"{found.lang}: {warning}")
+
+
+def _tokenizer(teacher: str) -> tuple[Tokenizer, int | None]:
+    """Give a teacher's tokenizer and the id of its unknown token."""
+    from bistil_ray.models.hub import locate_model
+    from bistil_ray.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(locate_model(teacher, "--teacher"))
+    return tokenizer.backend_tokenizer, tokenizer.unk_token_id
+
+
+def _cells(check: CorpusCheck, langs: list[str]) -> dict[str, str]:
+    """Give what a table says of a corpus, by line."""
+    from bistil_ray.data.check import some_characters
+
+    survey, tokens = check.survey, check.tokens
+    cells = {
+        "files": f"{check.files:,}",
+        "rows": f"{survey.rows:,}",
+        "rows that cannot be used": f"{survey.unusable.total():,}",
+        "words": f"{survey.words:,}",
+        "characters": f"{survey.characters.total():,}",
+        "duplicates": f"{survey.duplicates:,}",
+        "alike but for digits, punctuation, case": f"{survey.alike:,}",
+        "one word again and again": f"{survey.repetitive:,}",
+        "not in NFC": f"{survey.not_nfc:,}",
+        "most frequent script": " ".join(f"{share:.2%} {script}" for script, share in [*survey.scripts().items()][:1]),
+    }
+    cells |= {f"rows that read like {lang}": _rows(check, lang) for lang in langs if len(langs) > 1}
+    if tokens is not None:
+        cells |= {
+            "tokens": f"{tokens.tokens:,}",
+            "tokens a word": f"{tokens.tokens / max(1, survey.words):.2f}",
+            "unknown tokens": f"{tokens.unknown / max(1, tokens.tokens):.2%}",
+            "unknown characters": some_characters(check),
+        }
+    return cells
+
+
+def _rows(check: CorpusCheck, lang: str) -> str:
+    return f"{check.foreign[lang].rows:,}" if lang in check.foreign else "-"

@@ -95,9 +95,14 @@ def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], con
     if config not in (None, "sample") or draft.still_to_give != ("teachers", "corpora", "task_data"):
         return load_config(config, settings, flags)
 
+    from bistil_ray.errors import ConfigError
     from bistil_ray.sample.generate import materialise
     from bistil_ray.storage import prepare_folder
 
+    if draft.task != "ner":
+        raise ConfigError(
+            f"the embedded sample has labels for ner, not for {draft.task}: give --task-data, --teachers and --corpora"
+        )
     paths = materialise(prepare_folder(draft.storage) / "sample")
     console.print("No data or teachers given: using the embedded sample (tiny teachers, made-up text, NER).")
     defaults = {

@@ -29,7 +29,7 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
         (["--densities", "0.1,1.5"], "--densities is '1.5': must be less than or equal to 1"),
         (["--workers", "0"], "--workers is 0"),
         (["--workers", "many"], "--workers"),
-        (["--recipes", "magic"], "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil' or 'teacher'"),
+        (["--recipes", "magic"], "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil'"),
         (["--task", "chess"], "--task is 'chess': must be 'ner', 'pos', 'dep', 'nli', 'qa', 'topic' or 'sentiment'"),
         (["--layers", "half"], "--layers is 'half'"),
         (["--name", "../mine"], "--name is '../mine'"),
@@ -42,6 +42,11 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
 )
 def test_settings_that_cannot_be(refused: Refused, plan: tuple[str, ...], flags: list[str], says: str) -> None:
     assert says in refused(*flags, *plan)
+
+
+def test_the_sample_has_labels_of_one_task(refused: Refused) -> None:
+    says = "the embedded sample has labels for ner, not for pos: give --task-data"
+    assert says in refused(command=("sweep", "--langs", "sw", "--task", "pos"))
 
 
 def test_what_is_not_given_is_asked_for(refused: Refused, bistil: Bistil) -> None:

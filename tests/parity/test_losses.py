@@ -24,6 +24,7 @@ from bistil_ray.losses.hidden import hidden_mse
 from bistil_ray.losses.logits import soft_cross_entropy
 from bistil_ray.models.families import family_of
 from bistil_ray.models.layers import align_layers
+from bistil_ray.models.projection import sample_states, state_projections
 from bistil_ray.models.states import Observed, observe
 
 HEADS = {
@@ -71,16 +72,19 @@ class Golden:
         names = {"input_ids": ids, "attention_mask": "attention_mask", **LABELS[head]}
         return {key: self.batches[f"{family}/{batch}/{name}"] for key, name in names.items()}
 
-    def projection(self, family: str, state: int, dtype: torch.dtype, width: int) -> Tensor:
-        """The basis that a teacher's state is projected on for a narrower student.
+    def projections(self, family: str, dtype: torch.dtype, width: int) -> list[Tensor]:
+        """Ours for each of a teacher's states, from the stored sample, in the bases that the records were made with.
 
-        The float64 records were made with bases computed in float64, whose columns may have other signs
-        than those of the stored float32 ones; the stored sample of states gives them again.
+        The published bases are singular vectors, ours are turned; the float64 records were made with bases
+        computed in float64, whose columns may have other signs than those of the stored float32 ones.
         """
-        if dtype == torch.float32:
-            return self.mappings[f"{family}/mapping/{state}"]
-        sample = self.mappings[f"{family}/sampled_states/{state}"].to(dtype)
-        return torch.linalg.svd(sample, full_matrices=False).Vh[:width].T
+        states = range(sum(key.startswith(f"{family}/mapping/") for key in self.mappings))
+        samples = [self.mappings[f"{family}/sampled_states/{state}"].to(dtype) for state in states]
+        published = [self.mappings[f"{family}/mapping/{state}"] for state in states]
+        if dtype == torch.float64:
+            published = [torch.linalg.svd(sample, full_matrices=False).Vh[:width].T for sample in samples]
+        pairs = zip(state_projections(samples, width), published, strict=True)
+        return [ours @ (ours.T @ theirs) for ours, theirs in pairs]
 
     def teacher(self, record: dict[str, Any]) -> Observed:
         """All states and maps of the record's teacher."""
@@ -154,9 +158,9 @@ def loss_of(gold: Golden, record: dict[str, Any]) -> tuple[Tensor, PreTrainedMod
     if weight := settings.get("alpha_hidden"):
         targets = [theirs.hidden[i] for i in aligned.teacher_hidden]
         if record["tag"] == "hidden_size_mapping":
+            projections = gold.projections(family, targets[0].dtype, student.config.hidden_size)
             targets = [
-                target @ gold.projection(family, i, target.dtype, student.config.hidden_size)
-                for target, i in zip(targets, aligned.teacher_hidden, strict=True)
+                target @ projections[i] for target, i in zip(targets, aligned.teacher_hidden, strict=True)
             ]
         terms.append(weight * hidden_mse(ours.hidden, targets))
 
@@ -226,6 +230,30 @@ def test_heads_that_are_not_covered(gold: Golden) -> None:
     others = sorted({record["head"] for record in gold.records} - set(HEADS))
     if others:
         pytest.skip(f"records of heads that are not supported: {', '.join(others)}")
+
+
+@pytest.mark.parametrize("family", ["bert", "xlmr"])
+def test_projections_span_the_published_directions(gold: Golden, family: str) -> None:
+    if f"{family}/mapping/0" not in gold.mappings:
+        pytest.skip(f"no projections of {family}")
+    published = [gold.mappings[f"{family}/mapping/{state}"] for state in range(7)]
+    samples = [gold.mappings[f"{family}/sampled_states/{state}"] for state in range(7)]
+    for ours, theirs in zip(state_projections(samples, published[0].shape[1]), published, strict=True):
+        torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "xlmr"])
+def test_sampled_states_are_those_of_real_tokens_as_published(gold: Golden, family: str) -> None:
+    if f"{family}/map_input_ids" not in gold.mappings:
+        pytest.skip(f"no projections of {family}")
+    teacher = gold.model(family, "teacher_base", "base", "float32")
+    ids, valid = (gold.mappings[f"{family}/map_{name}"] for name in ("input_ids", "attention_mask"))
+    with torch.no_grad():
+        hidden = observe(teacher, {"input_ids": ids, "attention_mask": valid}, [6], []).hidden[0]
+    ours = sample_states(teacher, ids, [6], torch.Generator().manual_seed(0))[0]
+    for sample in (ours, gold.mappings[f"{family}/sampled_states/6"]):
+        distance = (hidden - sample[:, None]).abs().amax(-1).masked_fill(valid == 0, torch.inf)
+        assert distance.amin(1).max() < 1e-4
 
 
 def test_explicit_keys_give_the_published_attention_loss(gold: Golden) -> None:

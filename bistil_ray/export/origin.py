@@ -1,0 +1,58 @@
+"""Where a saved model comes from: its record, the other records of its run, and the run's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import RunConfig
+from ..config_sources import load_config
+from ..results.records import RESULTS, Record, read_records
+from ..results.tables import best_per_language
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model's record, all records of its run, and how the run was configured (None: not known)."""
+
+    record: Record
+    run: Sequence[Record]
+    config: RunConfig | None = None
+
+    @property
+    def is_best(self) -> bool:
+        """Tell whether it is the student that the run chose for its language."""
+        return best_per_language(self.run).get(self.record.lang) == self.record
+
+    @property
+    def peers(self) -> list[Record]:
+        """Give what the model is to be compared with on its language: teachers, then the best of each other recipe."""
+        here = [record for record in self.run if record.lang == self.record.lang and record.task == self.record.task]
+        teachers = [record for record in here if not record.is_student and record.teacher == self.record.teacher]
+        recipes = dict.fromkeys(record.recipe for record in here if record.is_student)
+        best = [
+            best_per_language(record for record in here if record.recipe == recipe)[self.record.lang]
+            for recipe in recipes
+            if recipe != self.record.recipe
+        ]
+        return [record for record in (*teachers, *best) if record.step != self.record.step]
+
+
+def origin_of(folder: Path) -> Origin | None:
+    """Find the origin of ``<run>/best/<lang>`` or of a step's folder; None for a model that no run made."""
+    if folder.parent.name == "best":
+        run = folder.parent.parent
+        record = best_per_language(read_records(run)).get(folder.name) if (run / RESULTS).is_file() else None
+        return None if record is None else _origin(record, run)
+    storage, step = folder.parents[2], folder.parent.name
+    for results in sorted(storage.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
+        for record in read_records(results):
+            if record.step == step:
+                return _origin(record, results.parent)
+    return None
+
+
+def _origin(record: Record, run: Path) -> Origin:
+    written = run / "config.yaml"
+    return Origin(record, read_records(run), load_config(str(written)) if written.is_file() else None)

@@ -1,0 +1,99 @@
+"""Programs that use an exported model, as its card shows them. Tests run each one."""
+
+from __future__ import annotations
+
+from .heads import ANSWERER, CLASSIFIER, MASKED_LM, PARSER, TAGGER, Head
+
+TEXT = "Amina Juma wrote a letter to the bank in Nairobi."
+
+_TAGGER = """
+from transformers import pipeline
+
+tagger = pipeline("token-classification", model="{place}", aggregation_strategy="simple")
+print(tagger("{text}"))
+"""
+_CLASSIFIER = """
+from transformers import pipeline
+
+classifier = pipeline("text-classification", model="{place}")
+print(classifier("{text}"))
+print(classifier([{{"text": "{text}", "text_pair": "Someone wrote."}}]))  # a model for pairs of texts
+"""
+_ANSWERER = """
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{place}")
+model = AutoModelForQuestionAnswering.from_pretrained("{place}")
+inputs = tokenizer("Where is the bank?", "{text}", return_tensors="pt")
+output = model(**inputs)
+first, last = int(output.start_logits.argmax()), int(output.end_logits.argmax())
+print(tokenizer.decode(inputs["input_ids"][0, first : last + 1]))
+"""
+_PARSER = """
+import bistil_ray.models.parser  # lets AutoModel know parsers
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{place}")
+model = AutoModel.from_pretrained("{place}")
+words = "{text}".split()
+inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+word_of = inputs.word_ids()
+starts = [word_of.index(word) for word in range(len(words))] + [len(word_of) - 1]
+output = model(inputs["input_ids"], inputs["attention_mask"], torch.tensor([starts]))
+for word, arcs, relations in zip(words, output.arc_logits[0], output.relation_logits[0], strict=True):
+    head = int(arcs.argmax())  # 0 is the root, i the i-th word
+    print(word, head, model.config.id2label[int(relations[head].argmax())])
+"""
+_MASKED_LM = """
+from transformers import pipeline
+
+fill = pipeline("fill-mask", model="{place}")
+print(fill(f"Amina wrote a {{fill.tokenizer.mask_token}} to the bank."))
+"""
+PROGRAMS = {
+    TAGGER: _TAGGER,
+    CLASSIFIER: _CLASSIFIER,
+    ANSWERER: _ANSWERER,
+    PARSER: _PARSER,
+    MASKED_LM: _MASKED_LM,
+}
+_ONNX = """
+import onnxruntime
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{place}")
+session = onnxruntime.InferenceSession("{place}/{file}")
+encoded = tokenizer(["{text}"], padding=True, return_token_type_ids=True, return_tensors="np")
+inputs = {{entry.name: encoded[entry.name] for entry in session.get_inputs()}}
+outputs = dict(zip([entry.name for entry in session.get_outputs()], session.run(None, inputs)))
+print({{name: values.shape for name, values in outputs.items()}})
+"""
+_ONNX_PARSER = """
+import numpy
+import onnxruntime
+import bistil_ray.models.parser  # lets AutoTokenizer know parsers
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{place}")
+session = onnxruntime.InferenceSession("{place}/{file}")
+words = "{text}".split()
+encoded = tokenizer(words, is_split_into_words=True, return_token_type_ids=True)
+word_of = encoded.word_ids()
+starts = [word_of.index(word) for word in range(len(words))] + [len(word_of) - 1]
+values = {{**encoded, "word_starts": starts}}
+inputs = {{entry.name: numpy.array([values[entry.name]]) for entry in session.get_inputs()}}
+arcs, relations = session.run(["arc_logits", "relation_logits"], inputs)
+print(dict(zip(words, arcs[0].argmax(-1).tolist())))  # 0 is the root, i the i-th word
+"""
+
+
+def program(head: Head, place: str, onnx_file: str | None = None) -> str:
+    """Give a Python program that loads the model at ``place`` and uses it once.
+
+    ``place`` is a folder or a hub id; with ``onnx_file``, the file's name there, a folder.
+    """
+    if onnx_file is None:
+        return PROGRAMS[head].strip().format(place=place, text=TEXT)
+    text = _ONNX_PARSER if head == PARSER else _ONNX
+    return text.strip().format(place=place, text=TEXT, file=onnx_file)
