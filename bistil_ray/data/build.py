@@ -44,6 +44,10 @@ class BuildReport:
         """Rows read so far."""
         return self.kept + self.dropped.total()
 
+    def record(self) -> dict[str, int | dict[str, int]]:
+        """Give everything as plain data."""
+        return {"read": self.read} | vars(self) | {"dropped": dict(self.dropped)}
+
 
 def corpus_folder(out: Path, language: str) -> Path:
     """Give the folder of a language's shards, ``<out>/<language>``; StorageError if there is a corpus already."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..languages import language_name
-from ..recipes import TEACHER
 from ..results.records import Record
 from .description import METHODS, data_used, settings_used
 from .heads import Head, head_of, read_config
 from .origin import Origin
+from .scoreboard import scores_beside_peers
 from .usage import program
 
 UNKNOWN = "unknown"
@@ -60,7 +60,7 @@ def model_card(
             f"# {_title(head, record)}",
             f"{_summary(head, origin)} {_shape(config)}",
             "## Scores",
-            _scores(origin),
+            scores_beside_peers(origin),
             "## How it was made",
             f"{METHODS[record.recipe]}\n\n{settings_used(origin)}",
             "## Data and licences",
@@ -104,20 +104,19 @@ def _hub_id_of_teacher(origin: Origin) -> str | None:
 def _title(head: Head, record: Record | None = None) -> str:
     if record is None:
         return f"A model for {head.name}"
-    kind = "student" if record.is_student else "model"
-    of = f"{record.teacher}, distilled" if record.is_student else record.teacher
-    return f"{language_name(record.lang)} {record.task} {kind}: {of}"
+    of = f"student of {record.teacher}" if record.is_student else record.teacher
+    return f"{language_name(record.lang)} {record.task}: {of}"
 
 
 def _summary(head: Head, origin: Origin) -> str:
     record = origin.record
     target, source = language_name(record.lang), language_name(record.source)
     what = "a bilingual student of" if record.is_student else "the fine-tuned"
-    sources = ", ".join(map(language_name, origin.config.taught_in)) if origin.config else source
+    sources = ", ".join(map(language_name, origin.taught_in))
     return (
         f"This model {head.about} in {target} ({record.lang}); it also knows {source} ({record.source}). It is {what} "
-        f"`{record.teacher}`, made with bistil-ray, and has learned the task (`{record.task}`) from labels in "
-        f"{sources} only{'' if record.lang in sources else ': zero-shot in its language'}."
+        f"`{record.teacher}`, made with bistil-ray. It learned the task (`{record.task}`) from labels in {sources} only"
+        f"{'' if record.lang in origin.taught_in else ': zero-shot in its language'}."
     )
 
 
@@ -125,63 +124,6 @@ def _shape(config: Mapping[str, Any]) -> str:
     layers = config.get("num_hidden_layers", config.get("n_layers"))
     hidden = config.get("hidden_size", config.get("dim"))
     return f"It has {layers} layers of {hidden} units and a vocabulary of {config['vocab_size']:,} tokens."
-
-
-def _scores(origin: Origin) -> str:
-    record = origin.record
-    head = (
-        f"| model | recipe | layers | parameters | size | latency | {record.metric} {record.lang} test | "
-        f"{record.source} test | {record.source} validation |\n| --- | --- | --: | --: | --: | --: | --: | --: | --: |"
-    )
-    rows = [_row("**this model**", record), *(_row(_name(peer), peer) for peer in origin.peers)]
-    return "\n".join([head, *rows]) + f"\n\n{_selection(origin)}"
-
-
-def _row(name: str, record: Record) -> str:
-    latency = "-" if record.latency_ms is None else f"{record.latency_ms:.1f} ms"
-    scores = (record.score, record.source_score, record.validation_score)
-    cells = [
-        name,
-        record.recipe + ("" if record.density is None else f", density {record.density:g}"),
-        f"{record.layers} x {record.hidden}",
-        f"{record.params:,}",
-        f"{record.bytes / 1e6:.1f} MB",
-        latency,
-        *("-" if score is None else f"{score:.3f}" for score in scores),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _name(record: Record) -> str:
-    return f"student of {record.teacher}" if record.is_student else f"teacher {record.teacher}, undistilled"
-
-
-def _selection(origin: Origin) -> str:
-    """Say how the model was chosen, and what that means for its scores."""
-    record = origin.record
-    students = [other for other in origin.run if other.is_student and other.lang == record.lang]
-    target, source = language_name(record.lang), language_name(record.source)
-    if not record.is_student:
-        chosen = "It is the undistilled teacher that students were compared with."
-    elif not origin.is_best:
-        chosen = f"It is one of the run's {len(students)} students of this language, and not the one it chose."
-    elif record.validation_score is None:
-        chosen = (
-            f"Of the run's {len(students)} students of this language it is the smallest: there was no {source} "
-            "validation set to choose by."
-        )
-    else:
-        chosen = (
-            f"Of the run's {len(students)} students of this language it has the highest score on the {source} "
-            f"validation set."
-        )
-    seeds = len({other.seed for other in students})
-    return (
-        f"{chosen} No {target} labels were used to train or to choose it; the {target} test score is as it came out, "
-        f"from one training run (seed {record.seed}; the run had {seeds} {'seed' if seeds == 1 else 'seeds'}). "
-        "Baselines are the best of their recipe by the same rule. Size is that of float32 weights; latency is the "
-        "median for one text of 128 tokens on one CPU thread of the machine that made it."
-    )
 
 
 def _limits(head: Head, origin: Origin | None) -> str:
@@ -193,7 +135,7 @@ def _limits(head: Head, origin: Origin | None) -> str:
             "to them, and other languages come out as unknown tokens."
             if record.is_student
             else "It was scored on one language here.",
-            f"Its score was measured on one test set, from one source of text: expect other numbers on yours."
+            "Its scores were measured on one test set: expect other numbers on other kinds of text.",
         ]
     if head.name == "dependency-parsing":
         limits.append("Each word gets its best head: the heads of a sentence need not make a tree.")

@@ -26,7 +26,10 @@ class Head:
 
 TAGGER = Head("token-classification", "ForTokenClassification", "token-classification", "labels the words of a text")
 CLASSIFIER = Head(
-    "sequence-classification", "ForSequenceClassification", "text-classification", "gives a text or a pair of texts a label"
+    "sequence-classification",
+    "ForSequenceClassification",
+    "text-classification",
+    "gives a text or a pair of texts a label",
 )
 ANSWERER = Head(
     "question-answering", "ForQuestionAnswering", "question-answering", "finds the answer to a question in a text"

@@ -26,6 +26,11 @@ class Origin:
         return best_per_language(self.run).get(self.record.lang) == self.record
 
     @property
+    def taught_in(self) -> tuple[str, ...]:
+        """The languages whose labels it has learned from, as far as is known."""
+        return (self.record.source,) if self.config is None else self.config.taught_in
+
+    @property
     def peers(self) -> list[Record]:
         """Give what the model is to be compared with on its language: teachers, then the best of each other recipe."""
         here = [record for record in self.run if record.lang == self.record.lang and record.task == self.record.task]
@@ -45,10 +50,10 @@ def origin_of(folder: Path) -> Origin | None:
         run = folder.parent.parent
         record = best_per_language(read_records(run)).get(folder.name) if (run / RESULTS).is_file() else None
         return None if record is None else _origin(record, run)
-    storage, step = folder.parents[2], folder.parent.name
-    for results in sorted(storage.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
+    step = folder.parent
+    for results in sorted(step.parent.parent.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
         for record in read_records(results):
-            if record.step == step:
+            if record.step == step.name:
                 return _origin(record, results.parent)
     return None
 

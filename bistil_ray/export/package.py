@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..models.heads import load_model, model_inputs, model_labels
 from ..models.loading import load_masked_lm, load_tokenizer
 from ..storage import replacing, write_text
 from ..tasks.task import Task
+from .forms import Form
 from .graph import write_onnx
 from .heads import MASKED_LM, Head, head_of, read_config
 from .likeness import largest_difference, probes
@@ -47,16 +48,6 @@ class LabelledSet:
     lang: str
     task: Task
     examples: Examples
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a form of the model weighs in bytes, how far its logits are from PyTorch's, and its scores by language."""
-
-    name: str
-    bytes: int
-    difference: float = 0.0
-    scores: dict[str, float] = field(default_factory=dict)
 
 
 def load_subject(folder: Path) -> Subject:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,7 +78,7 @@ def build(
 
         report = build_corpus(found, layout, selection, folder, show)
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder), "read": report.read} | asdict(report), indent=2))
+        typer.echo(json.dumps({"folder": str(folder)} | report.record(), indent=2))
         return
     rows = [
         ("rows read", report.read),

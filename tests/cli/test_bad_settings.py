@@ -29,7 +29,10 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
         (["--densities", "0.1,1.5"], "--densities is '1.5': must be less than or equal to 1"),
         (["--workers", "0"], "--workers is 0"),
         (["--workers", "many"], "--workers"),
-        (["--recipes", "magic"], "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil'"),
+        (
+            ["--recipes", "magic"],
+            "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil'",
+        ),
         (["--task", "chess"], "--task is 'chess': must be 'ner', 'pos', 'dep', 'nli', 'qa', 'topic' or 'sentiment'"),
         (["--layers", "half"], "--layers is 'half'"),
         (["--name", "../mine"], "--name is '../mine'"),

@@ -33,7 +33,10 @@ FINETUNE = (
         ((*DISTILL, "--lang", "sw,yo"), "--lang names 2 languages"),
         ((*DISTILL, "--lang", "en"), "--lang is the source language 'en'"),
         ((*DISTILL, "--lang", "sw", "--recipe", "magic"), "--recipe is 'magic'"),
-        ((*DISTILL, "--lang", "sw", "--layers", "3", "--set", "packing.length=32"), "a student of 3 layers cannot be cut"),
+        (
+            (*DISTILL, "--lang", "sw", "--layers", "3", "--set", "packing.length=32"),
+            "a student of 3 layers cannot be cut",
+        ),
         ((*DISTILL, "--lang", "sw", "--layers", "0"), "--layers"),
         ((*DISTILL, "--lang", "sw"), "packing.length is 256, but"),
         ((*DISTILL, "--lang", "ha", "--set", "packing.length=32"), "no corpus for language 'ha'"),

@@ -97,9 +97,7 @@ class Golden:
                 model = sharpened(model)
             layers = model.config.num_hidden_layers
             with torch.no_grad():
-                self.seen[key] = observe(
-                    model, self.inputs(family, head, batch), range(layers + 1), range(layers)
-                )
+                self.seen[key] = observe(model, self.inputs(family, head, batch), range(layers + 1), range(layers))
         return self.seen[key]
 
 
@@ -159,9 +157,7 @@ def loss_of(gold: Golden, record: dict[str, Any]) -> tuple[Tensor, PreTrainedMod
         targets = [theirs.hidden[i] for i in aligned.teacher_hidden]
         if record["tag"] == "hidden_size_mapping":
             projections = gold.projections(family, targets[0].dtype, student.config.hidden_size)
-            targets = [
-                target @ projections[i] for target, i in zip(targets, aligned.teacher_hidden, strict=True)
-            ]
+            targets = [target @ projections[i] for target, i in zip(targets, aligned.teacher_hidden, strict=True)]
         terms.append(weight * hidden_mse(ours.hidden, targets))
 
     if weight := settings.get("alpha_attn"):
@@ -175,9 +171,7 @@ def loss_of(gold: Golden, record: dict[str, Any]) -> tuple[Tensor, PreTrainedMod
         valid = inputs["labels"] > -1 if settings["mask_logits"] else None
         temperature = settings.get("softmax_temperature", 2.0)
         for key in ("start_logits", "end_logits") if head == "qa" else ("logits",):
-            terms.append(
-                weight * soft_cross_entropy(ours.output[key], theirs.output[key], temperature, valid_N=valid)
-            )
+            terms.append(weight * soft_cross_entropy(ours.output[key], theirs.output[key], temperature, valid_N=valid))
 
     if weight := settings.get("alpha_task"):
         terms.append(weight * ours.output.loss)
@@ -260,12 +254,7 @@ def test_explicit_keys_give_the_published_attention_loss(gold: Golden) -> None:
     """Where nothing underflows, dropping padded keys by a mask is the same as dropping the zeros."""
     checked = 0
     for record in gold.records:
-        if (
-            record["config"] != "attn_mse"
-            or record["dtype"] != "float64"
-            or record["tag"]
-            or "error" in record
-        ):
+        if record["config"] != "attn_mse" or record["dtype"] != "float64" or record["tag"] or "error" in record:
             continue
         student = gold.model(record["family"], record["student"], record["head"], "float64")
         theirs = gold.teacher(record)
@@ -275,9 +264,7 @@ def test_explicit_keys_give_the_published_attention_loss(gold: Golden) -> None:
             ours = observe(student, inputs, [], aligned.student_attention)
         mask = inputs["attention_mask"]
         keys_BTT = mask.unsqueeze(1).expand(-1, mask.shape[1], -1)
-        loss = attention_mse(
-            ours.attention, [theirs.attention[i] for i in aligned.teacher_attention], keys_BTT
-        )
+        loss = attention_mse(ours.attention, [theirs.attention[i] for i in aligned.teacher_attention], keys_BTT)
         assert loss.item() == pytest.approx(record["loss"], rel=LOSS_TOLERANCE["float64"], abs=0)
         checked += 1
     assert checked or not any(record["config"] == "attn_mse" for record in gold.records)
@@ -312,9 +299,7 @@ def test_gradients(gold: Golden) -> None:
         for name in names:
             gradient = parameters[name.split("/", 3)[3]].grad
             gradient = torch.zeros_like(stored[name]) if gradient is None else gradient.float()
-            torch.testing.assert_close(
-                gradient, stored[name], rtol=1e-5, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}"
-            )
+            torch.testing.assert_close(gradient, stored[name], rtol=1e-5, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_activations(gold: Golden) -> None:
@@ -329,9 +314,7 @@ def test_activations(gold: Golden) -> None:
             model = gold.model(family, name.format(head), head, "float32")
             layers = model.config.num_hidden_layers
             with torch.no_grad():
-                seen[head] = observe(
-                    model, gold.inputs(family, head, "padded"), range(layers + 1), range(layers)
-                )
+                seen[head] = observe(model, gold.inputs(family, head, "padded"), range(layers + 1), range(layers))
         for key in (key for key in stored if key.startswith(f"{family}/{role}/")):
             kind, index = key.split("/")[2:]
             if kind == "hidden":
@@ -341,6 +324,4 @@ def test_activations(gold: Golden) -> None:
             else:
                 ours = seen[kind].output[index]
                 ours = ours[:2, :8] if kind == "mlm" else ours
-            torch.testing.assert_close(
-                ours, stored[key], rtol=1e-5, atol=1e-5, msg=lambda m, k=key: f"{k}: {m}"
-            )
+            torch.testing.assert_close(ours, stored[key], rtol=1e-5, atol=1e-5, msg=lambda m, k=key: f"{k}: {m}")

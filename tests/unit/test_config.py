@@ -98,7 +98,10 @@ def test_a_density_must_be_a_share(densities: str) -> None:
 def test_flags_are_called_by_their_own_names() -> None:
     assert refused(workers=0).startswith("--workers is 0: must be greater than 0")
     assert refused(density=2.0).startswith("--density is 2.0")
-    assert refused(recipes="x") == "--recipes is 'x': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil' or 'teacher'"
+    assert (
+        refused(recipes="x")
+        == "--recipes is 'x': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil' or 'teacher'"
+    )
 
 
 def test_what_is_missing_is_said_with_the_flag_that_gives_it() -> None:

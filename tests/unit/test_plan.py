@@ -22,7 +22,14 @@ DENSITIES = (0.02, 0.08, 0.32)
 
 def teacher(name: str, tokenizer: str = "wordpiece", layers: int = 12) -> TeacherFacts:
     return TeacherFacts(
-        name, Input(f"models/{name}", f"weights of {name}"), Input(f"models/{name}", tokenizer), layers, 64, 256, 1000, "bert"
+        name,
+        Input(f"models/{name}", f"weights of {name}"),
+        Input(f"models/{name}", tokenizer),
+        layers,
+        64,
+        256,
+        1000,
+        "bert",
     )
 
 

@@ -81,9 +81,7 @@ def weights_of_teacher(folder: Path) -> dict[str, torch.Tensor]:
 
 def test_students_of_adapted_teachers_are_other_students(plan_for: Callable[..., Plan], work: Path) -> None:
     results = [run_here(plan, work) for plan in (plan_for(f"adapt={FEW}"), plan_for())]
-    losses = [
-        next(result["loss"] for key, result in steps.items() if key.startswith("distil")) for steps in results
-    ]
+    losses = [next(result["loss"] for key, result in steps.items() if key.startswith("distil")) for steps in results]
     assert losses[0] != losses[1]
     assert all(any("record" in result for result in steps.values()) for steps in results)
 

@@ -74,9 +74,7 @@ def test_a_step_is_the_same_batch_wherever_the_stream_is_entered(
 
 
 def test_epochs_and_seeds_have_orders_of_their_own(make_stream: Callable[..., LabelledStream]) -> None:
-    first, second = (
-        [rows(batch) for batch in taken(make_stream(), 6 * epoch, 6 * epoch + 6)] for epoch in range(2)
-    )
+    first, second = ([rows(batch) for batch in taken(make_stream(), 6 * epoch, 6 * epoch + 6)] for epoch in range(2))
     assert first != second
     assert first != [rows(batch) for batch in taken(make_stream(seed=1), 0, 6)]
 

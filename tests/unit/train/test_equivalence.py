@@ -53,7 +53,9 @@ def distillation(teacher: PreTrainedModel) -> Objective:
 
 def reference(teacher: PreTrainedModel) -> Objective:
     weights = {"hidden": 1.0, "attention": 1.0}
-    return Distillation(build_student(teacher, (1, 3)), [teacher], align_layers(4, 2), weights, TASKS["pos"], reference=True)
+    return Distillation(
+        build_student(teacher, (1, 3)), [teacher], align_layers(4, 2), weights, TASKS["pos"], reference=True
+    )
 
 
 def labels(teacher: PreTrainedModel) -> Objective:

@@ -45,7 +45,9 @@ def undisturbed(make_toy: Callable, toy_batches: Callable) -> list[torch.Tensor]
 def interrupted(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> Path:
     """The checkpoints of the phase, interrupted in its sixth step."""
     with pytest.raises(Power):
-        run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path, after_step=fail_at(6))
+        run_phase(
+            LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path, after_step=fail_at(6)
+        )
     return tmp_path
 
 
@@ -53,7 +55,11 @@ def go_on(folder: Path, make_toy: Callable, toy_batches: Callable) -> tuple[list
     model = make_toy()
     steps: list[int] = []
     progress = run_phase(
-        LabelLearning(model, TASKS["pos"]), PHASE, toy_batches, checkpoints=folder, after_step=lambda now: steps.append(now.step)
+        LabelLearning(model, TASKS["pos"]),
+        PHASE,
+        toy_batches,
+        checkpoints=folder,
+        after_step=lambda now: steps.append(now.step),
     )
     assert progress.step == PHASE.steps
     assert progress.tokens == PHASE.steps * 15

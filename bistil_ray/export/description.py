@@ -1,0 +1,78 @@
+"""Words for a card: how a model was made, with what settings, from which data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..config import RunConfig
+from ..languages import language_name
+from ..recipes import RECIPES, TEACHER
+from .origin import Origin
+
+_LABELS = "It was then sparsely fine-tuned on the task by the labels alone."
+METHODS: Mapping[str, str] = {
+    "bistil": (
+        "Phase 1 (BISTIL): a student with some of the teacher's layers, and its vocabulary cut to the two languages, "
+        "learned the teacher's hidden states and attention maps on plain text of both languages. Phase 2: it was "
+        "sparsely fine-tuned on the task (LT-SFT) under the task-tuned teacher, whose hidden states, attention maps "
+        "and logits it learned."
+    ),
+    "nodistil": (
+        "A baseline: phase 1 as in BISTIL (hidden states and attention maps of the teacher on plain text of both "
+        f"languages). {_LABELS}"
+    ),
+    "minilmv2": f"A baseline: from random weights it learned relations in the teacher's attention (MiniLMv2). {_LABELS}",
+    "distilmbert": f"A baseline: distilled with DistilmBERT's mix of losses from every second layer. {_LABELS}",
+    "scratch": f"A baseline: a masked language model trained from random weights, without a teacher. {_LABELS}",
+    TEACHER: "The teacher as it is, fine-tuned on the task: nothing was distilled.",
+}
+
+
+def settings_used(origin: Origin) -> str:
+    """List the settings that the model was made with, as Markdown."""
+    record, config = origin.record, origin.config
+    items = [f"teacher `{record.teacher}`, recipe `{record.recipe}`, seed {record.seed}"]
+    if record.density is not None:
+        items.append(f"density {record.density:g}: the share of the encoder that fine-tuning could change")
+    if config is not None:
+        items += _phases(config, record.recipe)
+    if record.tokens is not None and record.seconds is not None:
+        items.append(f"{record.tokens:,} tokens trained on, in {record.seconds / 3600:.2f} hours")
+    items.append(f"step `{record.step}`, finished {record.time}")
+    return "\n".join(f"- {item}" for item in items)
+
+
+def data_used(origin: Origin, licence: str) -> str:
+    """Say which data went in and under which licences, as Markdown."""
+    record, config = origin.record, origin.config
+    if config is None:
+        return "The run's configuration is gone: where its texts and labels came from is not known here."
+    taught = ", ".join(config.taught_in)
+    items = [f"labels in {taught}: `{config.task_data}`", f"test sets: `{config.task_data}`"]
+    if record.is_student:
+        items.insert(0, f"texts in {language_name(record.source)} and {language_name(record.lang)}: `{config.corpora}`")
+    if config.label_map:
+        items.append(f"labels renamed: {', '.join(f'{old} to {new}' for old, new in config.label_map.items())}")
+    return "\n".join(f"- {item}" for item in items) + (
+        "\n\nLicences of the data and of the teacher were not recorded: they are unknown here, and yet bind whoever "
+        f"uses the model. Licence of the model itself: {licence}."
+    )
+
+
+def _phases(config: RunConfig, recipe: str) -> list[str]:
+    teach, tune, text = config.teach, config.finetune, config.distil
+    epochs = f"{teach.epochs:g} epochs" + ("" if teach.density is None else f" and {teach.sparse_epochs:g} sparse ones")
+    items = [f"task teacher: {epochs} of batches of {teach.batch_size}, learning rate {teach.lr:g}"]
+    if recipe not in RECIPES:
+        return items
+    if config.adapt.enabled or config.language_sfts:
+        items.append("the teacher was adapted to each language by sparse fine-tuning (LT-SFT)")
+    items += [
+        f"vocabulary: tokens of a frequency of {config.vocabulary.threshold:g} or more in either language",
+        f"phase 1: {text.steps:,} steps of {text.batch_size} blocks of {config.packing.length} tokens, learning rate "
+        f"{text.lr:g}",
+        f"phase 2: {tune.dense_epochs:g} epochs to choose the parameters and {tune.sparse_epochs:g} to tune them, "
+        f"batches of {tune.batch_size}, learning rate {tune.lr:g}"
+        + (f", temperature {tune.temperature:g}" if RECIPES[recipe].under_teacher else ""),
+    ]
+    return items
