@@ -26,6 +26,8 @@ COMMANDS = (
     "pretrain",
     "trim",
     "evaluate",
+    "bench",
+    "export",
     "results",
     "dashboard",
     "corpus",

@@ -52,7 +52,7 @@ def to_script(data: Mapping[str, Any]) -> str:
 
 
 def _policy(scripts: list[str], live: bool) -> str:
-    """Allow the page's scripts, by their hashes, its pictures, and any styles, since Plotly sets those; nothing else."""
+    """Allow the page's scripts by their hashes, its pictures, any styles, since Plotly sets those, and nothing else."""
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     connect = "'self'" if live else "'none'"
     return (

@@ -40,8 +40,8 @@ class StepState:
 def state_of(planned: Mapping[str, Any], told: Mapping[str, Any], result: Mapping[str, Any], tokens: int) -> StepState:
     """Put a step's state together.
 
-    ``planned`` is its entry in ``plan.json``, ``told`` the one in ``status.json``, ``result`` its ``result.json`` (empty
-    unless it is done), and ``tokens`` what its ``metrics.jsonl`` got to.
+    ``planned`` is its entry in ``plan.json``, ``told`` the one in ``status.json``. ``result`` is its ``result.json``,
+    empty unless it is done, and ``tokens`` what its ``metrics.jsonl`` got to.
     """
     # A finished folder is the truth; the run's status file may lag behind it or be missing.
     state = "done" if result else str(told.get("state", "waiting"))

@@ -6,7 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ..errors import StorageError
+from ..errors import BistilError, StorageError
 from .contents import page_data
 from .gather import RunReader
 from .page import render_page, to_script
@@ -49,15 +49,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: Dashboard
 
     def do_GET(self) -> None:
+        """Answer for the page and its data; everything else is not there."""
         # A page of another site may not read the run through a name of its own that leads here.
         if self.headers.get("Host") not in {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}:
             self.send_error(403)
-        elif self.path == "/":
-            self._send("text/html", render_page(self.server.data(), live=True))
-        elif self.path == "/data.json":
-            self._send("application/json", to_script(self.server.data()))
-        else:
-            self.send_error(404)
+            return
+        try:
+            if self.path == "/":
+                self._send("text/html", render_page(self.server.data(), live=True))
+            elif self.path == "/data.json":
+                self._send("application/json", to_script(self.server.data()))
+            else:
+                self.send_error(404)
+        except BistilError as problem:
+            self.send_error(500, explain=str(problem))
 
     def _send(self, kind: str, text: str) -> None:
         body = text.encode()
@@ -66,6 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.end_headers()
         self.wfile.write(body)
 

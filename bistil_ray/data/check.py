@@ -81,13 +81,14 @@ def check_corpora(
         progress(f"{lang}: rows and characters")
         checks[lang] = CorpusCheck(lang, len(files[lang]), survey_corpus(shards[lang], column))
     for lang, check in checks.items():
-        progress(f"{lang}: lines of other languages")
         words = {
             other: foreign_words(check.survey.frequent, its_check.survey.frequent)
             for other, its_check in checks.items()
             if other != lang
         }
-        check.foreign = find_foreign_rows(shards[lang], column, words)
+        if words:
+            progress(f"{lang}: lines of other languages")
+            check.foreign = find_foreign_rows(shards[lang], column, words)
         if tokenizer is not None:
             progress(f"{lang}: tokens")
             check.tokens = survey_tokens(shards[lang], column, tokenizer, unknown_id)

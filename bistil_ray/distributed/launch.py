@@ -128,7 +128,7 @@ def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, An
 def _figures(values: dict[str, Any]) -> dict[str, Any]:
     """What goes through Tune's logs: plain figures and words; the whole result lies in the step's folder."""
     record = values.get("record") or {}
-    merged = {**values, **{name: record[name] for name in ("score", "validation_score") if name in record}}
+    merged = {**values, **{name: record[name] for name in ("metric", "score", "validation_score") if name in record}}
     return {name: value for name, value in merged.items() if isinstance(value, int | float | str)}
 
 

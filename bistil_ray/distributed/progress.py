@@ -73,7 +73,7 @@ class Board:
             score = metrics.get("score")
             words += f" in {time.monotonic() - began:.0f} s"
             if score is not None:
-                words += f", f1 {score:.3f}"
+                words += f", {metrics.get('metric', 'score')} {score:.3f}"
                 lang = str(step.about.get("lang"))
                 if step.kind == "finetune" and score > self._best.get(lang, (-1.0, ""))[0]:
                     self._best[lang] = (score, step.title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -12,7 +13,10 @@ from typing import Any
 
 from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
+from ..dashboard.page import write_report
 from ..errors import StorageError
+from ..export.card import model_card
+from ..export.origin import Origin
 from ..planning.plan import Plan
 from ..planning.step import Step
 from ..results.records import Record, append_record, read_records
@@ -20,6 +24,8 @@ from ..results.tables import best_per_language
 from ..storage import is_done, read_result, replacing, write_json, write_text
 from .launch import quiet, run_trial
 from .progress import Board
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,14 @@ def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board) -> Outcome
     done = finished_steps(plan, steps_folder)
     states: dict[str, tuple[str, str]] = {step.key: ("waiting", "") for step in plan}
 
+    def write_status() -> None:
+        write_json(run / "status.json", {key: {"state": s, "reason": r} for key, (s, r) in states.items()})
+
     def outcome(step: Step, state: str, reason: str) -> None:
         states[step.key] = (state, reason)
         if state == "done":
             record_step(run, steps_folder / step.key)
-        write_json(run / "status.json", {key: {"state": s, "reason": r} for key, (s, r) in states.items()})
+        write_status()
         board.changed(step, state, reason)
 
     board.begin(plan, done)
@@ -83,7 +92,11 @@ def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board) -> Outcome
     if len(done) < len(plan):
         interrupted = _tune(config, plan, done, run, board, outcome)
     for lang in config.langs:
-        publish_best(run, lang)
+        publish_best(run, lang, config)
+    # What was running when the run was interrupted runs no longer.
+    states |= {key: ("waiting", "") for key, (state, _) in states.items() if state == "running"}
+    write_status()
+    publish_report(run)
     board.end()
     return Outcome(run, states, interrupted)
 
@@ -95,29 +108,23 @@ def record_step(run: Path, folder: Path) -> None:
         append_record(run / "results.jsonl", Record.model_validate(record))
 
 
-def publish_best(run: Path, lang: str) -> None:
-    """Copy the language's best student to ``best/<lang>``, if there is one."""
-    best = best_per_language(read_records(run)).get(lang)
+def publish_best(run: Path, lang: str, config: RunConfig) -> None:
+    """Copy the language's best student to ``best/<lang>`` and write its card, if there is one."""
+    records = read_records(run)
+    best = best_per_language(records).get(lang)
     if best is None:
         return
     with replacing(run / "best" / lang) as folder:
         shutil.copytree(best.model_dir, folder)
-        write_text(folder / "README.md", _card(best))
+        write_text(folder / "README.md", model_card(folder, Origin(best, records, config)))
 
 
-def _card(record: Record) -> str:
-    teacher = "" if record.teacher_score is None else f" (its teacher {record.teacher}: {record.teacher_score:.3f})"
-    return (
-        f"---\nlanguage: [{record.source}, {record.lang}]\nlibrary_name: transformers\n"
-        "pipeline_tag: token-classification\n---\n"
-        f"# {record.lang} student of {record.teacher}, {record.task}\n\n"
-        f"Distilled with bistil-ray: {record.layers} layers of {record.hidden} units, {record.vocab_size:,} tokens, "
-        f"{record.params:,} parameters; recipe {record.recipe}, density {record.density:g}, seed {record.seed}.\n\n"
-        f"Trained on {record.source} labels only. "
-        f"{record.metric} on the {record.lang} test set: {record.score:.3f}{teacher}.\n\n"
-        "```python\nfrom transformers import pipeline\n"
-        'tagger = pipeline("token-classification", model="path/to/this/folder", aggregation_strategy="simple")\n```\n'
-    )
+def publish_report(run: Path) -> None:
+    """Write the run as a page, ``report.html``; a page that cannot be written takes nothing from the run."""
+    try:
+        write_report(run, run / "report.html")
+    except Exception as problem:
+        log.warning("report.html was not written: %s", problem)
 
 
 def _tune(config: RunConfig, plan: Plan, done: list[str], run: Path, board: Board, outcome: Any) -> bool:  # noqa: ANN401

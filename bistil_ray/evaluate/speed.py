@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..models.families import family_of
 
@@ -37,12 +38,12 @@ def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 12
     """
     device, training, threads = model.device, model.training, torch.get_num_threads()
     module: nn.Module = model  # whose ``to`` is typed, as the model's own is not
-    ids_BT = _text(model, length)
+    ids_BT = text_ids(model.config, length)
     try:
         torch.set_num_threads(1)
         module.to("cpu").eval()
-        flops = _count_flops(model, ids_BT)
-        latency = _time(model, ids_BT, repeats)
+        flops = count_flops(model, ids_BT)
+        latency = median_ms(lambda: model(input_ids=ids_BT), repeats)
     finally:
         torch.set_num_threads(threads)
         module.to(device).train(training)
@@ -54,15 +55,18 @@ def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 12
     )
 
 
-def _text(model: PreTrainedModel, length: int) -> Tensor:
-    """Random ids (1, T) without the pad id, which some families give no position."""
-    config = model.config
+def text_ids(config: PreTrainedConfig, length: int) -> Tensor:
+    """Give a text (1, T) of random ids, as long as models of ``config`` take, without the pad id.
+
+    Some families give the pad id no position.
+    """
     length = min(length, family_of(config).longest_text(config))
     ids_BT = torch.randint(config.vocab_size - 1, (1, length), generator=torch.Generator().manual_seed(0))
     return ids_BT + (ids_BT >= config.pad_token_id)
 
 
-def _count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
+def count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
+    """Count the FLOPs of a forward pass, a multiply-add being 2."""
     # The counter knows no fused attention of the CPU; written out, attention is the matrix products that it
     # counts. It fails without gradients where a module is called with a parameter (DeBERTa's positions).
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
@@ -70,14 +74,15 @@ def _count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def _time(model: PreTrainedModel, ids_BT: Tensor, repeats: int) -> float:
+def median_ms(run: Callable[[], object], repeats: int, warm_ups: int = WARM_UPS) -> float:
+    """Give the median time of ``repeats`` calls of ``run``, after ``warm_ups`` that do not count, without gradients."""
     seconds = []
     with torch.inference_mode():
-        for _ in range(WARM_UPS + repeats):
+        for _ in range(warm_ups + repeats):
             began = time.perf_counter()
-            model(input_ids=ids_BT)
+            run()
             seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds[WARM_UPS:])
+    return 1000 * statistics.median(seconds[warm_ups:])
 
 
 def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:

@@ -21,7 +21,7 @@ METHODS: Mapping[str, str] = {
         "A baseline: phase 1 as in BISTIL (hidden states and attention maps of the teacher on plain text of both "
         f"languages). {_LABELS}"
     ),
-    "minilmv2": f"A baseline: from random weights it learned relations in the teacher's attention (MiniLMv2). {_LABELS}",
+    "minilmv2": f"A baseline: random weights that learned relations of the teacher's attention (MiniLMv2). {_LABELS}",
     "distilmbert": f"A baseline: distilled with DistilmBERT's mix of losses from every second layer. {_LABELS}",
     "scratch": f"A baseline: a masked language model trained from random weights, without a teacher. {_LABELS}",
     TEACHER: "The teacher as it is, fine-tuned on the task: nothing was distilled.",

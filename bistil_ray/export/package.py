@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.batches import Features, pad_batch
 from ..data.examples import Examples
-from ..errors import ConfigError, ModelError
+from ..errors import ModelError
 from ..models.families import family_of
 from ..models.heads import load_model, model_inputs, model_labels
 from ..models.loading import load_masked_lm, load_tokenizer
@@ -53,18 +53,12 @@ class LabelledSet:
 def load_subject(folder: Path) -> Subject:
     """Load a fine-tuned model, or a masked language model, with its tokenizer; ModelError where it is none."""
     head = head_of(read_config(folder), folder)
-    model = load_masked_lm(folder) if head == MASKED_LM else load_model(head.name, folder)
-    return Subject(folder, head, model, load_tokenizer(folder))
+    return Subject(folder, head, load(head, folder), load_tokenizer(folder))
 
 
-def check_tests(subject: Subject, tests: Sequence[LabelledSet]) -> None:
-    """ConfigError for a test set whose task is not one of the model's head."""
-    for test in tests:
-        if test.task.head != subject.head.name:
-            raise ConfigError(
-                f"--task {test.task.name} needs a model for {test.task.head}, but {subject.folder} is one for "
-                f"{subject.head.name}"
-            )
+def load(head: Head, folder: Path) -> PreTrainedModel:
+    """Load the model in ``folder``, whose head it is."""
+    return load_masked_lm(folder) if head == MASKED_LM else load_model(head.name, folder)
 
 
 def package(

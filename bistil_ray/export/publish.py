@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import ConfigError, StorageError
@@ -20,7 +20,9 @@ def check_repository(name: str) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as problem:
-        raise ConfigError(f"--push {name!r} is no repository: write ORG/NAME in letters, digits, '-', '_', '.'") from problem
+        raise ConfigError(
+            f"--push {name!r} is no repository: write ORG/NAME in letters, digits, '-', '_', '.'"
+        ) from problem
     if name.count("/") != 1:
         raise ConfigError(f"--push {name!r} names no owner: write ORG/NAME")
     if get_token() is None:
@@ -36,7 +38,7 @@ def push(folder: Path, name: str, make_api: Callable[[], HfApi] = HfApi) -> str:
     try:
         address = api.create_repo(name, repo_type="model", exist_ok=True)
         api.upload_folder(repo_id=name, folder_path=folder, commit_message="Upload from bistil-ray")
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError) as problem:
+    except (OSError, HTTPError) as problem:
         status = getattr(getattr(problem, "response", None), "status_code", None)
         reason = f"the hub answered {status}" if status else type(problem).__name__
         raise StorageError(

@@ -49,14 +49,14 @@ class OnnxModel:
         token_type_ids: Tensor | None = None,
         word_starts: Tensor | None = None,
     ) -> ModelOutput:
-        """Run the graph on int64 inputs (B, T); by default everything is seen and of the first segment."""
+        """Run the graph on int64 inputs (B, T); by default all is seen, of one segment, each token a word."""
         given = {
             "input_ids": input_ids,
             "attention_mask": torch.ones_like(input_ids) if attention_mask is None else attention_mask,
             "token_type_ids": torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids,
-            "word_starts": word_starts,
+            "word_starts": _each_position(input_ids) if word_starts is None else word_starts,
         }
-        values = {name: value.numpy() for name, value in given.items() if value is not None and name in self._inputs}
+        values = {name: value.numpy() for name, value in given.items() if name in self._inputs}
         outputs = self._session.run(self._outputs, values)
         return ModelOutput(dict(zip(self._outputs, map(torch.from_numpy, outputs), strict=True)))
 
@@ -69,3 +69,8 @@ class OnnxModel:
     def train(self, mode: bool = True) -> OnnxModel:
         """Give itself: it cannot be trained."""
         return self
+
+
+def _each_position(ids_BT: Tensor) -> Tensor:
+    # What a parser takes for words if it is told nothing (see models/parser.py).
+    return torch.arange(1, ids_BT.shape[1]).expand(len(ids_BT), -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -35,4 +36,5 @@ def _serve(run: str, port: int) -> None:
 
     with Dashboard(RunReader(open_run_files(run)), port) as server:
         stderr().print(f"Serving {run} at {server.address} (Ctrl+C ends it)", highlight=False)
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()

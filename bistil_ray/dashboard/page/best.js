@@ -46,7 +46,7 @@ function drawBest(run) {
 function noStudents(run) {
   return run.students.length
     ? "No student fits the filters above."
-    : "No student has been scored yet. Students appear here as soon as their last step, finetune, is done.";
+    : "No student has been scored yet. Each appears here, and in more views to come, as soon as its last step, finetune, is done.";
 }
 
 /** Say a student's settings in a few words. */
@@ -88,7 +88,7 @@ function bestFigure(run, rows, recipes) {
       ...recipes.map((recipe, place) => marks(`best ${recipe}`, (row) => row.others[recipe], place + 1, 10)),
       marks("best student", (row) => row.best, 0, 16)],
     layout: {
-      xaxis: { title: { text: `${run.metric} on the test set` }, rangemode: "tozero" },
+      xaxis: { title: { text: `${run.metric} on the test set` } },
       yaxis: { autorange: "reversed", type: "category" },
       legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "reversed" },
     },

@@ -26,8 +26,9 @@ function colour(place) {
   return colours[place % colours.length];
 }
 
+/** The shape beside ``colour(place)``; the second time a colour comes round it has another one. */
 function symbol(place) {
-  return SYMBOLS[place % SYMBOLS.length];
+  return SYMBOLS[(place + Math.floor(place / COLOURS.light.length)) % SYMBOLS.length];
 }
 
 /** Escape a text for a figure, where Plotly takes some tags for markup. */
@@ -38,8 +39,14 @@ function plain(text) {
 /** Give a view its heading, the sentence that says what one sees, and its content. */
 function fill(id, heading, sentence, ...content) {
   const section = document.getElementById(id);
+  section.hidden = false;
   section.setAttribute("aria-labelledby", `${id}-title`);
   section.replaceChildren(el("h2", { id: `${id}-title` }, heading), el("p", { class: "headline" }, sentence), ...content.filter(Boolean));
+}
+
+/** Leave out a view that has nothing to show yet. */
+function leaveOut(id) {
+  document.getElementById(id).hidden = true;
 }
 
 function note(...text) {

@@ -6,6 +6,7 @@ const SETTING_PLACES = ["teacher", "layers", "density", "hidden", "seed"];
 function drawImportance(run) {
   const rows = run.importance.filter((row) => !chosen.lang.size || chosen.lang.has(row.lang));
   const heading = "What mattered most";
+  if (!run.students.length) return leaveOut("importance");
   if (!rows.length) {
     fill("importance", heading, "Too few students to tell: it takes several in a language, with more than one value of a setting.");
     return;
@@ -26,20 +27,22 @@ function drawImportance(run) {
 
 function importanceFigure(run, rows, names) {
   const languages = rows.map((row) => plain(run.run.languages[row.lang] ?? row.lang));
-  const bar = (name, of, fillColour, pattern = "") => ({
-    type: "bar", orientation: "h", name: plain(name), y: languages, x: rows.map(of), marker: { color: fillColour, pattern: { shape: pattern } },
-    text: rows.map((row) => (of(row) >= 0.08 ? asPercent(of(row)) : "")), textposition: "inside", insidetextanchor: "middle", textangle: 0,
-    hovertemplate: `%{y}: %{x:.0%}<extra>${plain(name)}</extra>`,
+  const bar = (name, of, fillColour, more = {}) => ({
+    type: "bar", orientation: "h", name: plain(name), y: languages, x: rows.map(of), marker: { color: fillColour },
+    hovertemplate: `%{y}: %{x:.0%}<extra>${plain(name)}</extra>`, ...more,
   });
   // A setting keeps its colour whatever else varied: that of the first setting in its name.
   const place = (name) => SETTING_PLACES.indexOf(name.split(" and ")[0]);
   return {
-    traces: [...names.map((name) => bar(name, (row) => row.shares[name] ?? 0, colour(place(name)))),
-      bar("together", (row) => row.joint, "rgba(128,128,128,.55)", "/"), bar("rest", (row) => row.rest, "rgba(128,128,128,.25)")],
+    traces: [...names.map((name) => bar(name, (row) => row.shares[name] ?? 0, colour(place(name)), {
+      text: rows.map((row) => (row.shares[name] >= 0.08 ? asPercent(row.shares[name]) : "")), textposition: "inside",
+      insidetextanchor: "middle", textangle: 0,
+    })),
+    bar("together", (row) => row.joint, "rgba(128,128,128,.6)"), bar("rest", (row) => row.rest, "rgba(128,128,128,.25)")],
     layout: {
       barmode: "stack", bargap: 0.35, xaxis: { tickformat: ".0%", range: [0, 1], title: { text: "share of the variance of scores" } },
       yaxis: { type: "category", autorange: "reversed" },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" }, margin: { l: 10, r: 30, t: 12, b: 10 },
     },
   };
 }
@@ -66,10 +69,7 @@ function drawLines(run) {
   const students = run.students.filter(passes);
   const heading = "All settings at once";
   const axes = AXES.filter(({ name }) => distinct(students, name).length > 1);
-  if (students.length < 2 || axes.length < 2) {
-    fill("lines", heading, students.length ? "This takes at least two students that differ." : noStudents(run));
-    return;
-  }
+  if (students.length < 2 || axes.length < 2) return leaveOut("lines");
   const shown = everyNth([...students].sort((a, b) => a.score - b.score), MOST_LINES);
   const tenth = students.length > 20 ? [...students].sort((a, b) => b.score - a.score).slice(0, Math.ceil(students.length / 10)) : [];
   const shared = axes.filter(({ scale }) => !scale).flatMap((axis) => {
@@ -107,8 +107,8 @@ function linesFigure(run, students, axes) {
     };
   });
   const labels = axes.flatMap((axis, place) => ticksOf(run, students, axis).map(([y, text]) => ({
-    x: place, y, text: plain(text), showarrow: false, xanchor: place === axes.length - 1 ? "right" : "left",
-    xshift: place === axes.length - 1 ? -6 : 6, bgcolor: themed({}, 0).hoverlabel.bgcolor, opacity: 0.92, font: { size: 12 },
+    x: place, y, text: plain(clipped(text)), showarrow: false, xanchor: place === axes.length - 1 ? "right" : "left",
+    xshift: place === axes.length - 1 ? -6 : 6, borderpad: 1, bgcolor: themed({}, 0).hoverlabel.bgcolor, opacity: 0.92, font: { size: 12 },
   })));
   return {
     traces,

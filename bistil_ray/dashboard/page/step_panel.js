@@ -65,7 +65,7 @@ function facts(run, step) {
     record?.source_score != null && ["test, source language", asScore(record.source_score)], step.bits != null && ["bits per character", step.bits.toFixed(3)],
     record && ["parameters", asCount(record.params)], record && ["size", asMegabytes(record.bytes)], record && ["vocabulary", asCount(record.vocab_size)],
     record?.latency_ms != null && ["latency", asMilliseconds(record.latency_ms)], record?.flops_per_token != null && ["FLOPs per token", asTokens(record.flops_per_token)],
-    step.planned > 0 && ["tokens", partOfTokens(step.tokens, step.planned)], step.took != null && ["took", asDuration(step.took)],
+    step.planned > 0 && ["tokens", step.state === "done" ? asTokens(step.tokens) : partOfTokens(step.tokens, step.planned)], step.took != null && ["took", asDuration(step.took)],
     step.started && ["started", new Date(1000 * step.started).toLocaleString()],
   ].filter(Boolean);
   return el("dl", { class: "cards" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));

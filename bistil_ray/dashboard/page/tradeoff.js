@@ -10,10 +10,7 @@ function drawTradeoff(run) {
   const students = run.students.filter(passes);
   const teachers = run.teachers.filter(passes);
   const heading = "Quality against size and latency";
-  if (!students.length) {
-    fill("tradeoff", heading, noStudents(run));
-    return;
-  }
+  if (!students.length) return leaveOut("tradeoff");
   const boxes = Object.entries(COSTS).map(([cost, { name }]) => el("div", {},
     el("h3", {}, `Quality against ${name}`),
     figure(`front-${cost}`, `Scores of ${plural(students.length, "student")} against ${name}`,
@@ -69,10 +66,7 @@ const MOST_HEAT_MAPS = 12;
 function drawHeat(run) {
   const students = run.students.filter((student) => passes(student) && student.density != null);
   const heading = "Teacher and density";
-  if (!students.length) {
-    fill("heat", heading, noStudents(run));
-    return;
-  }
+  if (!students.length) return leaveOut("heat");
   const densities = inOrder(distinct(students, "density"));
   const teachers = distinct(students, "teacher");
   const languages = [...groupBy(students, (student) => student.lang)];
@@ -106,17 +100,22 @@ function heatCells(students, teachers, densities) {
   return teachers.map((teacher) => densities.map((density) => bestOf(alike.get(`${density} ${teacher}`) ?? [])));
 }
 
+/** Shorten a long name in its middle, so that names which differ at an end still do. */
+function clipped(name, most = 18) {
+  return name.length <= most ? name : `${name.slice(0, most / 2)}…${name.slice(1 - most / 2)}`;
+}
+
 function heatFigure(students, teachers, densities, [low, high]) {
   const cells = heatCells(students, teachers, densities);
   return {
     traces: [{
       type: "heatmap", colorscale: "Cividis", zmin: low, zmax: high, showscale: false, xgap: 3, ygap: 3,
-      x: densities.map(String), y: teachers.map((teacher) => plain(shortTeacher(teacher))),
+      x: densities.map(String), y: teachers.map((teacher) => plain(clipped(shortTeacher(teacher)))),
       z: cells.map((row) => row.map((student) => student?.score ?? null)),
       customdata: cells.map((row) => row.map((student) => student?.at)),
       text: cells.map((row) => row.map((student) => (student ? plain(settingOf(student)) : ""))),
       texttemplate: "%{z:.3f}", hovertemplate: "%{text}<br>%{z:.3f}<extra></extra>",
     }],
-    layout: { xaxis: { type: "category", title: { text: "density" }, showgrid: false }, yaxis: { type: "category", showgrid: false, autorange: "reversed" } },
+    layout: { xaxis: { type: "category", title: { text: "density" }, showgrid: false, tickangle: 0, tickfont: { size: 11 } }, yaxis: { type: "category", showgrid: false, autorange: "reversed" } },
   };
 }

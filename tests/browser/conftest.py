@@ -13,22 +13,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--window-size=1280,900",
 ]  # fmt: skip
 
 
-def missing() -> str | None:
-    """Say which program is not there; None if both are."""
-    found = {"chromium": _browser(), "chromedriver": shutil.which("chromedriver")}
-    return next((name for name, path in found.items() if path is None), None)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-def _browser() -> str | None:
-    return next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A browser that all tests share."""
+    binary = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if binary is None or shutil.which("chromedriver") is None:
+        pytest.skip("no chromium or no chromedriver here: apt-get install -y chromium chromium-driver")
+    with started(binary, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Chromium) -> Chromium:
+    """The browser as a new one: a desktop screen, light, an empty page, nothing logged."""
+    chromium.resize(1280, 900)
+    chromium.prefer("light")
+    chromium.open("about:blank")
+    chromium.complaints()
+    chromium.requests()
+    return chromium
 
 
 class Chromium:
@@ -76,9 +90,10 @@ class Chromium:
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for since the last time."""
+        """Addresses that were asked for since the last time; ``data:`` and ``blob:`` ask nobody."""
         events = [json.loads(entry["message"])["message"] for entry in self._post("se/log", {"type": "performance"})]
-        return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return [address for address in asked if not address.startswith(("data:", "blob:"))]
 
     def picture(self, path: Path) -> None:
         """Save what is on the screen as PNG."""
@@ -86,10 +101,10 @@ class Chromium:
             path.write_bytes(base64.b64decode(json.load(answer)["value"]))
 
     def _post(self, what: str, body: dict[str, Any]) -> Any:
-        return post(f"{self._session}/{what}", body)
+        return _post(f"{self._session}/{what}", body)
 
 
-def post(address: str, body: dict[str, Any]) -> Any:
+def _post(address: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
@@ -99,8 +114,8 @@ def post(address: str, body: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def started(profile: Path) -> Iterator[Chromium]:
-    """A new browser with the empty ``profile``."""
+def started(binary: str, profile: Path) -> Iterator[Chromium]:
+    """Start a browser with the empty folder ``profile``."""
     driver = subprocess.Popen(
         ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -108,11 +123,11 @@ def started(profile: Path) -> Iterator[Chromium]:
         port = (
             next(line for line in driver.stdout if "successfully on port" in line).rsplit(" ", 1)[1].strip().rstrip(".")
         )
-        options = {"args": [*FLAGS, f"--user-data-dir={profile}"], "binary": _browser()}
+        options = {"args": [*FLAGS, f"--user-data-dir={profile}"], "binary": binary}
         logs = {"browser": "ALL", "performance": "ALL"}
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": logs}
         base = f"http://127.0.0.1:{port}/session"
-        session = post(base, {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
+        session = _post(base, {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         try:
             yield Chromium(f"{base}/{session}")
         finally:

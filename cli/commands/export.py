@@ -1,0 +1,122 @@
+"""``bistil-ray export``: a model to take away, for the hub, as ONNX or in int8."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import print_table, stderr
+from .single import check_new
+
+if TYPE_CHECKING:
+    from bistil_ray.export.origin import Origin
+    from bistil_ray.export.package import LabelledSet, Subject
+
+EPILOG = "Example: bistil-ray export runs/mine/best/sw --format onnx-int8 --out sw-int8 --task-data ner/ --langs sw"
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A fine-tuned model or a masked language model: a folder or a hub id.")],
+    out: Annotated[Path, typer.Option(help="New folder for the exported model.")],
+    form: Annotated[str, typer.Option("--format", help="hf, onnx or onnx-int8.")] = "hf",
+    push: Annotated[str | None, typer.Option(help="Also upload the folder to this repository, ORG/NAME.")] = None,
+    task_data: Annotated[
+        str | None, typer.Option(help="Where <lang>/<split>.parquet lie, to score before and after.")
+    ] = None,
+    langs: Annotated[str | None, typer.Option(help="Languages to score (that of the model's record).")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    task: Annotated[str | None, typer.Option(help="Its task (that of the model's record).")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Licence of the model, as the hub writes it, such as cc-by-4.0.")
+    ] = "unknown",
+    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+) -> None:
+    """Write a model, its tokenizer and its card to a new folder; ONNX files are compared with PyTorch first."""
+    from dataclasses import asdict
+
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.export.card import THIS_FOLDER, model_card
+    from bistil_ray.export.forms import form_section, form_table
+    from bistil_ray.export.origin import origin_of
+    from bistil_ray.export.package import FORMATS, ONNX_FILES, load_subject, package
+    from bistil_ray.export.publish import check_repository
+    from bistil_ray.export.publish import push as upload
+    from bistil_ray.export.session import require_onnx
+    from bistil_ray.models.hub import locate_model
+    from bistil_ray.steps.run import silence_transformers
+    from bistil_ray.storage import prepare_folder
+
+    if form not in FORMATS:
+        raise ConfigError(f"--format is {form!r}; allowed: {', '.join(FORMATS)}")
+    if form in ONNX_FILES:
+        require_onnx(f"--format {form}")
+    if push is not None:
+        check_repository(push)
+    check_new(out)
+    prepare_folder(str(out.parent), "--out")
+    silence_transformers()
+    folder = locate_model(model, "MODEL")
+    subject, origin = load_subject(folder), origin_of(folder)
+    tests = _labelled_sets(subject, origin, task_data, langs, split, task)
+    metric = tests[0].task.metric if tests else "score"
+    with stderr().status(f"exporting {model}"):
+        forms = package(
+            subject,
+            form,
+            out,
+            tests,
+            lambda forms: model_card(
+                folder,
+                origin,
+                place=push or THIS_FOLDER,
+                licence=licence,
+                onnx_file=ONNX_FILES.get(form),
+                forms=form_section(forms, metric),
+            ),
+        )
+    stderr().print(f"Written to {out}", highlight=False)
+    if push is not None:
+        with stderr().status(f"uploading to {push}"):
+            address = upload(out, push)
+        stderr().print(f"Uploaded to {address}", highlight=False)
+    if as_json:
+        typer.echo(json.dumps([asdict(measured) for measured in forms]))
+        return
+    columns, rows = form_table(forms, metric)
+    print_table(columns, rows, right=columns[1:])
+
+
+def _labelled_sets(
+    subject: Subject, origin: Origin | None, task_data: str | None, langs: str | None, split: str, task: str | None
+) -> list[LabelledSet]:
+    """Read the test sets that every form is scored on; none without ``task_data``."""
+    from bistil_ray.data.examples import read_examples, task_files
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.export.package import LabelledSet
+    from bistil_ray.languages import parse_languages
+    from bistil_ray.models.heads import model_labels
+    from bistil_ray.tasks.registry import TASKS
+
+    if task_data is None:
+        if langs is not None or task is not None:
+            raise ConfigError("--langs and --task are for scoring: give --task-data, too")
+        return []
+    langs = langs or (origin.record.lang if origin else None)
+    task = task or (origin.record.task if origin else None)
+    if langs is None or task is None:
+        raise ConfigError("--task-data needs --langs and --task: no record of a run lies beside the model to tell them")
+    if task not in TASKS:
+        raise ConfigError(f"--task {task!r} is not known: allowed are {', '.join(TASKS)}")
+    kind = TASKS[task]
+    if kind.head != subject.head.name:
+        raise ConfigError(f"--task {task} needs a model for {kind.head}, but MODEL is one for {subject.head.name}")
+    renamed = origin.config.label_map if origin and origin.config else {}
+    sets = []
+    for lang in parse_languages(langs):
+        examples = read_examples(task_files(task_data, lang, split)[split], kind.columns)
+        kind.check(examples)
+        sets.append(LabelledSet(lang, kind, kind.relabel(examples, renamed, model_labels(subject.model))))
+    return sets
