@@ -129,6 +129,22 @@ class TaskDistillation(Optimisation):
     logit_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
+class Merging(Optimisation):
+    """MergeDistill: one student of many teachers, by their predictions for masked tokens."""
+
+    steps: PositiveInt = 100_000
+    mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    seed: int = 0
+    """Seed of the masking: predictions are made once for each."""
+    top_k: PositiveInt = 8
+    """Tokens that are kept of a prediction, the most likely ones."""
+    mlm_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of masked language modelling in the loss; the rest is the distance from the teacher's predictions."""
+    rest: bool = False
+    """Count what a teacher gives to all other tokens as one more outcome, instead of scaling its top k to 1."""
+    evaluations: PositiveInt = 5
+
+
 class Pruning(Section):
     """Early stopping of phase-1 students by bits per character, among students of one language only."""
 
@@ -186,6 +202,7 @@ class RunConfig(Section):
     distil: Distillation = Distillation()
     teach: TaskTeaching = TaskTeaching()
     finetune: TaskDistillation = TaskDistillation()
+    merge: Merging = Merging()
     pruning: Pruning = Pruning()
     execution: Execution = Execution()
 

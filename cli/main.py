@@ -23,6 +23,7 @@ COMMANDS = (
     "adapt",
     "distill",
     "finetune",
+    "merge",
     "pretrain",
     "trim",
     "evaluate",

@@ -53,8 +53,33 @@ def read_chunk(chunk: Chunk) -> np.ndarray:
     """Read a chunk's blocks in its seeded order, as int32 (rows, T)."""
     column = pq.ParquetFile(chunk.file).read_row_group(chunk.group, columns=["ids"]).column("ids").combine_chunks()
     rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-    order = np.random.default_rng(chunk.seed).permutation(len(rows))[chunk.skip :]
-    return np.ascontiguousarray(rows[order], dtype=np.int32)
+    return np.ascontiguousarray(rows[row_order(chunk, len(rows))], dtype=np.int32)
+
+
+def row_order(chunk: Chunk, rows: int) -> np.ndarray:
+    """Give the numbers of a chunk's rows, of ``rows`` in its row group, in their seeded order."""
+    return np.random.default_rng(chunk.seed).permutation(rows)[chunk.skip :]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Whose turn it is at each step, among ``languages``: in every round each has one, in a seeded order."""
+
+    languages: int
+    seed: int
+
+    def at(self, step: int) -> int:
+        """Give the number of the language of a step."""
+        turn, place = divmod(step, self.languages)
+        return self._order(turn)[place]
+
+    def before(self, step: int, language: int) -> int:
+        """Count the turns a language has had before a step."""
+        turn, place = divmod(step, self.languages)
+        return turn + (language in self._order(turn)[:place])
+
+    def _order(self, turn: int) -> list[int]:
+        return [int(index) for index in np.random.default_rng((self.seed, turn)).permutation(self.languages)]
 
 
 def _group_rows(file: str) -> list[int]:

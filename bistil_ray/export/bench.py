@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from ..evaluate.speed import count_flops, measure, median_ms, text_ids
 from ..models.families import family_of
@@ -51,6 +52,7 @@ def cost_of(name: str, folder: Path, repeats: int = 10) -> Cost:
 
 def measure_here(name: str, folder: Path, repeats: int) -> Cost:
     """Measure in this process; memory comes out right only where no other model has been loaded."""
+    logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     head = head_of(read_config(folder), folder)
     architecture, file = _class_of(head, config), onnx_file(folder)  # imports its module: code is no part of the memory

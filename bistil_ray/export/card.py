@@ -10,14 +10,13 @@ import yaml
 
 from ..languages import language_name
 from ..results.records import Record
-from .description import METHODS, data_used, settings_used
+from .description import METHODS, TASKS, data_used, settings_used
 from .heads import Head, head_of, read_config
 from .origin import Origin
 from .scoreboard import scores_beside_peers
 from .usage import program
 
 UNKNOWN = "unknown"
-THIS_FOLDER = "path/to/this/folder"
 _CITATIONS = """```bibtex
 @inproceedings{ansell-etal-2023-bistil,
   title = {Distilling Efficient Language-Specific Models for Cross-Lingual Transfer},
@@ -39,14 +38,15 @@ def model_card(
     folder: Path,
     origin: Origin | None,
     *,
-    place: str = THIS_FOLDER,
+    repository: str | None = None,
     licence: str = UNKNOWN,
     onnx_file: str | None = None,
     forms: str = "",
 ) -> str:
     """Write the README.md of a model whose configuration lies in ``folder``.
 
-    ``place`` is where its users will find it, ``licence`` its id on the hub, ``forms`` a section on what was exported.
+    ``repository`` is its name on the hub, if it goes there, ``licence`` that of the model in the hub's words,
+    ``onnx_file`` the name of the ONNX file in its folder, if it is one, ``forms`` a section on what was exported.
     Without an origin the card says that nothing is known. Everything in it is what was recorded or measured.
     """
     config = read_config(folder)
@@ -66,9 +66,9 @@ def model_card(
             "## Data and licences",
             data_used(origin, licence),
         ]
-    code = program(head, place, onnx_file)
-    parts += [forms, "## How to use it", f"```python\n{code}\n```", "## Limits", _limits(head, origin)]
-    parts += ["## Citation", "Please cite the authors of the methods:", _CITATIONS]
+    code = program(head, repository, onnx_file)
+    parts += [forms, "## How to use it", f"```python\n{code}\n```", "## Limits", _limits(head, origin), "## Citation"]
+    parts += ["Please cite the authors of the methods:", _CITATIONS]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -105,7 +105,7 @@ def _title(head: Head, record: Record | None = None) -> str:
     if record is None:
         return f"A model for {head.name}"
     of = f"student of {record.teacher}" if record.is_student else record.teacher
-    return f"{language_name(record.lang)} {record.task}: {of}"
+    return f"{language_name(record.lang)} {TASKS.get(record.task, record.task)}: {of}"
 
 
 def _summary(head: Head, origin: Origin) -> str:
@@ -115,7 +115,7 @@ def _summary(head: Head, origin: Origin) -> str:
     sources = ", ".join(map(language_name, origin.taught_in))
     return (
         f"This model {head.about} in {target} ({record.lang}); it also knows {source} ({record.source}). It is {what} "
-        f"`{record.teacher}`, made with bistil-ray. It learned the task (`{record.task}`) from labels in {sources} only"
+        f"`{record.teacher}`, made with bistil-ray. It learned its task (`{record.task}`) from labels in {sources} only"
         f"{'' if record.lang in origin.taught_in else ': zero-shot in its language'}."
     )
 

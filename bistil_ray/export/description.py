@@ -9,6 +9,16 @@ from ..languages import language_name
 from ..recipes import RECIPES, TEACHER
 from .origin import Origin
 
+TASKS: Mapping[str, str] = {
+    "ner": "named entities",
+    "pos": "parts of speech",
+    "dep": "dependency parsing",
+    "nli": "natural language inference",
+    "qa": "question answering",
+    "topic": "topics",
+    "sentiment": "sentiment",
+}
+"""What the tasks are called in full, by their names in configurations."""
 _LABELS = "It was then sparsely fine-tuned on the task by the labels alone."
 METHODS: Mapping[str, str] = {
     "bistil": (
@@ -48,7 +58,7 @@ def data_used(origin: Origin, licence: str) -> str:
     if config is None:
         return "The run's configuration is gone: where its texts and labels came from is not known here."
     taught = ", ".join(config.taught_in)
-    items = [f"labels in {taught}: `{config.task_data}`", f"test sets: `{config.task_data}`"]
+    items = [f"labels ({taught}): `{config.task_data}`", f"test sets: `{config.task_data}`"]
     if record.is_student:
         items.insert(0, f"texts in {language_name(record.source)} and {language_name(record.lang)}: `{config.corpora}`")
     if config.label_map:

@@ -45,5 +45,5 @@ def form_section(forms: Sequence[Form], metric: str) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
         f"## Forms\n\n{table}\n\nDifference: the largest one of a logit from PyTorch's on a few sentences, as a share "
-        "of 1 + its absolute value. Scores are those of test sets, on the CPU. This folder holds the last form."
+        "of 1 + its absolute value. Scores are of the same examples. This folder holds the last form."
     )

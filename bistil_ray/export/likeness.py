@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from ..data.batches import Features
+from ..data.batches import Features, length_of
 from ..data.examples import Examples
 from ..evaluate.predict import predictions
 from ..models.families import family_of
@@ -46,13 +47,20 @@ def probes(head: Head, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFas
 def largest_difference(one: Any, other: Any, features: Sequence[Features], pad_id: int) -> float:  # noqa: ANN401
     """Give the largest difference between the outputs of two models, each as a share of 1 + its absolute value.
 
-    Models are called in padded batches and row by row, so that neither size nor length is fixed by mistake.
+    It is infinite where one of them gives no number.
+
+    Models are called in padded batches and row by row, so that neither size nor length is fixed by mistake. What they
+    give at padding is passed over: it means nothing, and where all that a position may look at is padding it differs.
     """
-    return max(
-        float(((ours[name] - theirs[name]).abs() / (1 + ours[name].abs())).max())
-        for size in (1, len(features))
-        for (_, ours), (_, theirs) in zip(
-            predictions(one, features, pad_id, size), predictions(other, features, pad_id, size), strict=True
-        )
-        for name in ours
-    )
+    lengths = [length_of(row) for row in features]
+
+    def differences(size: int) -> Iterator[float]:
+        both = (predictions(model, features, pad_id, size) for model in (one, other))
+        for (index, ours), (_, theirs) in zip(*both, strict=True):
+            padded = max(lengths) if size > 1 else lengths[index]
+            for name, values in ours.items():
+                here = slice(lengths[index] if len(values) == padded else None)
+                apart = (values - theirs[name]).abs() / (1 + values.abs())
+                yield float(apart[here].nan_to_num(nan=inf).max())
+
+    return max(max(differences(size)) for size in (1, len(features)))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
 from ..errors import ConfigError, StorageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def check_repository(name: str) -> None:

@@ -16,7 +16,11 @@ def quantise(file: Path, out: Path) -> None:
     A matrix has one scale per output, so that a large weight costs its own column its precision and no other. What a
     matrix is multiplied with is rounded when it is known, by its own range; everything else stays in float32.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model, operators = onnx.load(file), list(QUANTISED)
+    # Shapes inferred at export, which are wrong as soon as a head's Gemm is turned into a product with its transpose.
+    model.graph.ClearField("value_info")
     with silenced():
-        quantize_dynamic(file, out, op_types_to_quantize=list(QUANTISED), weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(model, out, op_types_to_quantize=operators, weight_type=QuantType.QInt8, per_channel=True)

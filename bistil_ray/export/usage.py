@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .heads import ANSWERER, CLASSIFIER, MASKED_LM, PARSER, TAGGER, Head
 
+THIS_FOLDER = "path/to/this/folder"
 TEXT = "Amina Juma wrote a letter to the bank in Nairobi."
 
 _TAGGER = """
@@ -59,24 +60,27 @@ PROGRAMS = {
     MASKED_LM: _MASKED_LM,
 }
 _ONNX = """
+{opening}
 import onnxruntime
 from transformers import AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{place}")
-session = onnxruntime.InferenceSession("{place}/{file}")
-encoded = tokenizer(["{text}"], padding=True, return_token_type_ids=True, return_tensors="np")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+session = onnxruntime.InferenceSession(f"{{folder}}/{file}")
+texts = ["{text}"]
+encoded = tokenizer(texts, padding=True, return_token_type_ids=True, return_tensors="np")
 inputs = {{entry.name: encoded[entry.name] for entry in session.get_inputs()}}
 outputs = dict(zip([entry.name for entry in session.get_outputs()], session.run(None, inputs)))
 print({{name: values.shape for name, values in outputs.items()}})
 """
 _ONNX_PARSER = """
+{opening}
 import numpy
 import onnxruntime
 import bistil_ray.models.parser  # lets AutoTokenizer know parsers
 from transformers import AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{place}")
-session = onnxruntime.InferenceSession("{place}/{file}")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+session = onnxruntime.InferenceSession(f"{{folder}}/{file}")
 words = "{text}".split()
 encoded = tokenizer(words, is_split_into_words=True, return_token_type_ids=True)
 word_of = encoded.word_ids()
@@ -88,12 +92,16 @@ print(dict(zip(words, arcs[0].argmax(-1).tolist())))  # 0 is the root, i the i-t
 """
 
 
-def program(head: Head, place: str, onnx_file: str | None = None) -> str:
-    """Give a Python program that loads the model at ``place`` and uses it once.
+def program(head: Head, repository: str | None = None, onnx_file: str | None = None) -> str:
+    """Give a Python program that loads a model and uses it once.
 
-    ``place`` is a folder or a hub id; with ``onnx_file``, the file's name there, a folder.
+    The model lies in ``repository`` on the hub, or in THIS_FOLDER; there it is the file ``onnx_file``, if given.
     """
+    place = repository or THIS_FOLDER
     if onnx_file is None:
         return PROGRAMS[head].strip().format(place=place, text=TEXT)
+    opening = f'folder = "{place}"\n'
+    if repository is not None:
+        opening = f'from huggingface_hub import snapshot_download\n\nfolder = snapshot_download("{place}")\n'
     text = _ONNX_PARSER if head == PARSER else _ONNX
-    return text.strip().format(place=place, text=TEXT, file=onnx_file)
+    return text.strip().format(opening=opening, text=TEXT, file=onnx_file)

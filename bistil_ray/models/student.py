@@ -80,23 +80,28 @@ def cut_vocabulary(model: PreTrainedModel, kept: np.ndarray) -> PreTrainedModel:
     family = family_of(config)
     kept = _checked(kept, config)
     new_id = {int(old): new for new, old in enumerate(kept)}
-    embedding: Any = model.get_input_embeddings()
-    output = family.output(model)
     old_first = family.first_position(config)
 
-    _keep_rows(model, family.vocabulary_parameters(model), torch.from_numpy(kept).to(embedding.weight.device))
-    embedding.num_embeddings = len(kept)
-    if output is not None:
-        output.out_features = len(kept)
-
-    config.vocab_size = len(kept)
+    take_vocabulary(model, kept)
     for key, value in list(vars(config).items()):
         if key.endswith("_token_id") and isinstance(value, int):
             setattr(config, key, new_id.get(value))
+    embedding: Any = model.get_input_embeddings()
     embedding.padding_idx = config.pad_token_id
     if family.positions_follow_padding:
         _move_positions(model, old_first - family.first_position(config))
     return model
+
+
+def take_vocabulary(model: PreTrainedModel, rows: np.ndarray) -> None:
+    """Let row i of the vocabulary be what row ``rows[i]`` was, in place; the ids in the configuration stay."""
+    family = family_of(model.config)
+    embedding: Any = model.get_input_embeddings()
+    output = family.output(model)
+    _keep_rows(model, family.vocabulary_parameters(model), torch.from_numpy(rows).to(embedding.weight.device))
+    embedding.num_embeddings = model.config.vocab_size = len(rows)
+    if output is not None:
+        output.out_features = len(rows)
 
 
 def _checked(kept: np.ndarray, config: PreTrainedConfig) -> np.ndarray:

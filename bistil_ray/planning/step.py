@@ -16,7 +16,17 @@ from ..config import RUNTIME_SETTINGS, Optimisation
 from ..facts import Input
 
 # Raised when the algorithm of a kind of step changes its results: then its old steps no longer count as done.
-VERSIONS = {"pack": 1, "pretrain": 2, "adapt": 1, "task-teacher": 2, "evaluate": 2, "distil": 2, "finetune": 2}
+VERSIONS = {
+    "pack": 1,
+    "pretrain": 2,
+    "adapt": 1,
+    "task-teacher": 2,
+    "evaluate": 2,
+    "distil": 2,
+    "finetune": 2,
+    "predict": 1,
+    "merge": 1,
+}
 
 
 @dataclass(frozen=True)

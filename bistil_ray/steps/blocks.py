@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..data.masking import MaskingVocabulary, corrupt
-from ..data.order import chunks_from, read_chunk
+from ..data.order import Turns, chunks_from, read_chunk
 from ..storage import read_result
 from ..train.loop import Batch, mix
 from .context import Context
@@ -37,22 +37,16 @@ class BlockStream:
 
     def batches(self, context: Context, start: int, stop: int) -> Iterator[list[Batch]]:
         """Iterate over the batches of steps ``start`` to ``stop``."""
+        turns = Turns(len(self.files), self.seed)
         streams = []
         for index, files in enumerate(self.files):
-            seen, end = self._batches_before(start, index), self._batches_before(stop, index)
+            seen, end = turns.before(start, index), turns.before(stop, index)
             chunks = chunks_from(files, mix(self.seed, index), seen * self.batch_size, (end - seen) * self.batch_size)
             streams.append(context.blocks(chunks, self.batch_size))
         for step in range(start, stop):
-            language = self._turn(step // len(self.files))[step % len(self.files)]
+            language = turns.at(step)
             ids = torch.from_numpy(next(streams[language]).astype(np.int64))
             yield self._prepare(ids, language, step, context)
-
-    def _turn(self, turn: int) -> list[int]:
-        return [int(index) for index in np.random.default_rng((self.seed, turn)).permutation(len(self.files))]
-
-    def _batches_before(self, step: int, language: int) -> int:
-        turn, place = divmod(step, len(self.files))
-        return turn + (language in self._turn(turn)[:place])
 
     def _prepare(self, ids: torch.Tensor, language: int, step: int, context: Context) -> list[Batch]:
         generator = torch.Generator().manual_seed(mix(self.seed, 1, step))
@@ -65,8 +59,13 @@ class BlockStream:
             "labels": labels,
             "language": torch.full((len(inputs),), language),
         }
-        parts = zip(*(values.chunk(self.micro_batches) for values in rows.values()), strict=True)
-        return [dict(zip(rows, part, strict=True)) for part in parts]
+        return micro_batches(rows, self.micro_batches)
+
+
+def micro_batches(batch: Batch, number: int) -> list[Batch]:
+    """Cut a batch into so many, nearly alike."""
+    parts = zip(*(values.chunk(number) for values in batch.values()), strict=True)
+    return [dict(zip(batch, part, strict=True)) for part in parts]
 
 
 def training_files(pack: Path) -> tuple[list[str], ...]:

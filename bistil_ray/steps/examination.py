@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from ..data.masking import MaskingVocabulary
@@ -22,16 +23,9 @@ class Examination:
     ``settings`` holds ``steps`` and ``evaluations`` and, where one language matters most, ``lang``.
     """
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        pack: Path,
-        vocabulary: MaskingVocabulary,
-        settings: Mapping[str, Any],
-        context: Context,
-    ) -> None:
-        """Work out when to measure."""
-        self._model, self._pack, self._vocabulary, self._context = model, pack, vocabulary, context
+    def __init__(self, measure: Callable[[], dict[str, float]], settings: Mapping[str, Any], context: Context) -> None:
+        """Work out when to ``measure``, which gives bits per character by language."""
+        self.measure, self._context = measure, context
         self._target = settings.get("lang")
         self._last = settings["steps"]
         self._due = {self._last * (turn + 1) // settings["evaluations"] for turn in range(settings["evaluations"])}
@@ -46,16 +40,18 @@ class Examination:
         shown = self.measured[self._target] if self._target else sum(self.measured.values()) / len(self.measured)
         self._context.report({"step": progress.step, "tokens": progress.tokens, "bits_per_character": shown, **bits})
 
-    def measure(self) -> dict[str, float]:
-        """Give bits per character by language."""
-        return held_out_bits(self._model, self._pack, self._vocabulary)
 
+def held_out_bits(
+    model: PreTrainedModel, pack: Path, vocabulary: MaskingVocabulary, ids: np.ndarray | None = None
+) -> dict[str, float]:
+    """Give bits per character by language on the held-out blocks of a finished pack.
 
-def held_out_bits(model: PreTrainedModel, pack: Path, vocabulary: MaskingVocabulary) -> dict[str, float]:
-    """Give bits per character by language on the held-out blocks of a finished pack."""
+    ``vocabulary`` is in the model's ids; ``ids`` gives them for the pack's, unless they are the same.
+    """
     measured = {}
     for lang, facts in read_result(pack)["languages"].items():
         blocks = held_out_blocks(pack, lang)
+        blocks = blocks if ids is None else ids[blocks]
         measured[lang] = bits_per_character(
             model,
             blocks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -11,7 +12,7 @@ from ..storage import replacing
 from ..train.loop import Objective, Phase, run_phase
 from .blocks import BlockStream, training_files
 from .context import Context, Job
-from .examination import Examination
+from .examination import Examination, held_out_bits
 
 
 def train_on_text(
@@ -38,7 +39,7 @@ def train_on_text(
         vocabulary=vocabulary,
         seed=settings["seed"],
     )
-    examine = Examination(model, pack, vocabulary, settings, context)
+    examine = Examination(partial(held_out_bits, model, pack, vocabulary), settings, context)
     progress = run_phase(
         objective,
         Phase.from_settings(settings, job.runtime, settings["steps"]),

@@ -23,6 +23,8 @@ RUNNERS = {
     "evaluate": "evaluate:run",
     "distil": "distil:run",
     "finetune": "finetune:run",
+    "predict": "predict:run",
+    "merge": "merge:run",
 }
 
 

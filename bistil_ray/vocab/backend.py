@@ -50,6 +50,17 @@ def token_ids(state: State) -> dict[str, int]:
     return ids
 
 
+def convention(state: State) -> str:
+    """Say how pieces are written: where two tokenizers agree in it, equal pieces stand for the same part of a text.
+
+    WordPiece marks pieces inside a word, SentencePiece those that begin one, byte-level BPE writes bytes as letters.
+    """
+    model = state["model"]
+    marks = [model.get("continuing_subword_prefix") or "", model.get("end_of_word_suffix") or ""]
+    spelling = "bytes" if "ByteLevel" in _types(state["pre_tokenizer"]) else "characters"
+    return " ".join([model["type"], spelling, *marks])
+
+
 def unknown_id(state: State) -> int | None:
     """Give the id that stands for unknown text, None where the model has none (byte-level BPE)."""
     model = state["model"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,18 +68,29 @@ def trim_tokenizer(tokenizer: PreTrainedTokenizerFast, kept: np.ndarray) -> PreT
     state = backend_state(tokenizer)
     _check_kept(tokenizer, state, kept)
     new_id = {old: new for new, old in enumerate(kept.tolist())}
-    cut = _as_loaded(renumbered(state, new_id))
-    expected = {token: new_id[old] for token, old in token_ids(state).items() if old in new_id}
+    return tokenizer_of_state(tokenizer, renumbered(state, new_id), new_id)
+
+
+def tokenizer_of_state(
+    tokenizer: PreTrainedTokenizerFast, state: State, new_id: Mapping[int, int]
+) -> PreTrainedTokenizerFast:
+    """Give the tokenizer with another state; ``new_id`` gives the ids there of its own old ones.
+
+    Its class stays if it loads the state as written, else it is the general fast tokenizer. ModelError if that does
+    not.
+    """
+    expected = token_ids(state)
+    written = _as_loaded(state)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        _write_files(tokenizer, cut, new_id, folder)
+        _write_files(tokenizer, written, new_id, folder)
         for kind in (type(tokenizer), PreTrainedTokenizerFast):
-            trimmed: PreTrainedTokenizerFast = kind.from_pretrained(folder)
-            trimmed_state = backend_state(trimmed)
-            if trimmed_state == cut and token_ids(trimmed_state) == expected:
-                trimmed.name_or_path = tokenizer.name_or_path
-                return trimmed
-    raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} cannot be trimmed: its files do not load as written")
+            loaded: PreTrainedTokenizerFast = kind.from_pretrained(folder)
+            loaded_state = backend_state(loaded)
+            if loaded_state == written and token_ids(loaded_state) == expected:
+                loaded.name_or_path = tokenizer.name_or_path
+                return loaded
+    raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} cannot be cut: its files do not load as written")
 
 
 def _always_kept(tokenizer: PreTrainedTokenizerBase, state: State, keep_characters: bool) -> set[int]:
@@ -116,7 +127,7 @@ def _check_kept(tokenizer: PreTrainedTokenizerBase, state: State, kept: np.ndarr
         )
 
 
-def _write_files(tokenizer: PreTrainedTokenizerBase, cut: State, new_id: dict[int, int], folder: Path) -> None:
+def _write_files(tokenizer: PreTrainedTokenizerBase, cut: State, new_id: Mapping[int, int], folder: Path) -> None:
     """Write the tokenizer as its files, then put the cut state and its ids into them."""
     tokenizer.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(json.dumps(cut, ensure_ascii=False), encoding="utf-8")

@@ -38,7 +38,7 @@ def export(
     from dataclasses import asdict
 
     from bistil_ray.errors import ConfigError
-    from bistil_ray.export.card import THIS_FOLDER, model_card
+    from bistil_ray.export.card import model_card
     from bistil_ray.export.forms import form_section, form_table
     from bistil_ray.export.origin import origin_of
     from bistil_ray.export.package import FORMATS, ONNX_FILES, load_subject, package
@@ -71,7 +71,7 @@ def export(
             lambda forms: model_card(
                 folder,
                 origin,
-                place=push or THIS_FOLDER,
+                repository=push,
                 licence=licence,
                 onnx_file=ONNX_FILES.get(form),
                 forms=form_section(forms, metric),

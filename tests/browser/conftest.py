@@ -60,7 +60,7 @@ class Chromium:
         """Call ``script``, the body of a function of ``arguments``, in the page; a promise is waited for."""
         return self._post("execute/sync", {"script": script, "args": list(arguments)})
 
-    def until(self, condition: str, seconds: float = 20) -> None:
+    def until(self, condition: str, seconds: float = 60) -> None:
         """Wait until the expression ``condition`` holds; TimeoutError if it never does."""
         wait = f"""
             const end = Date.now() + arguments[0];

@@ -10,7 +10,7 @@ function bestRows(run) {
     const others = [...groupBy(students, (student) => student.recipe)]
       .filter(([recipe]) => recipe !== best.recipe).map(([recipe, alike]) => [recipe, bestOf(alike)]);
     // Its own teacher is the one without a density; those tuned sparsely are there to compare.
-    rows.push({ lang, name: run.run.languages[lang] ?? lang, best, others: Object.fromEntries(others),
+    rows.push({ lang, name: languageOf(run, lang), best, others: Object.fromEntries(others),
       teacher: teachers.find((teacher) => teacher.density == null) ?? teachers[0] });
   }
   return rows.sort((a, b) => b.best.score - a.best.score);
@@ -60,14 +60,17 @@ function settingOf(student) {
 
 function bestSentence(run, rows) {
   const kept = rows.filter((row) => row.best.retention != null && row.teacher);
-  if (!kept.length) return `The best students score ${listed(rows.slice(0, 3).map((row) => `${asScore(row.best.score)} in ${row.name}`))}.`;
-  const size = mean(kept.map((row) => row.best.params / row.teacher.params));
-  if (kept.length <= 3) {
-    return `The best student keeps ${listed(kept.map((row) => `${asPercent(row.best.retention)} of its teacher’s ${run.metric} in ${row.name}`))}, with ${asPercent(size)} of the parameters.`;
+  if (!kept.length) {
+    const scores = rows.slice(0, 3).map((row) => `${asScore(row.best.score)} in ${row.name}`);
+    return `The best students score ${listed(scores)}.`;
   }
+  const size = `with ${asPercent(mean(kept.map((row) => row.best.params / row.teacher.params)))} of the parameters`;
+  const keeps = (row) => `${asPercent(row.best.retention)} in ${row.name}`;
+  if (kept.length <= 3) return `Of its teacher’s ${run.metric} the best student keeps ${listed(kept.map(keeps))}, ${size}.`;
   const order = [...kept].sort((a, b) => a.best.retention - b.best.retention);
-  const ends = [order[0], order[order.length - 1]].map((row) => `${asPercent(row.best.retention)} in ${row.name}`);
-  return `Over ${plural(kept.length, "language")} the best students keep ${asPercent(mean(kept.map((row) => row.best.retention)))} of their teachers’ ${run.metric} on average (from ${ends[0]} to ${ends[1]}), with ${asPercent(size)} of the parameters.`;
+  const average = asPercent(mean(kept.map((row) => row.best.retention)));
+  return `Over ${plural(kept.length, "language")} the best students keep ${average} of their teachers’ ${run.metric} on average `
+    + `(from ${keeps(order[0])} to ${keeps(order[order.length - 1])}), ${size}.`;
 }
 
 function bestFigure(run, rows, recipes) {

@@ -36,7 +36,7 @@ function drawCurves(run) {
   }
   if (!parts.has(seen.kind)) seen.kind = parts.has("distil") ? "distil" : [...parts.keys()][0];
   const names = [...parts.get(seen.kind)].sort((a, b) => Object.keys(QUANTITIES).indexOf(a) - Object.keys(QUANTITIES).indexOf(b));
-  if (!names.includes(seen.name)) seen.name = names.includes("bits_per_character") ? "bits_per_character" : names.includes("loss") ? "loss" : names[0];
+  if (!names.includes(seen.name)) seen.name = ["bits_per_character", "loss", ...names].find((name) => names.includes(name));
   const lines = steps.flatMap((step) => step.curves
     .filter((curve) => partOf(step, curve) === seen.kind && curve.name === seen.name).map((curve) => ({ step, curve })));
   const shown = lines.slice(0, MOST_CURVES_DRAWN);
@@ -50,16 +50,22 @@ function drawCurves(run) {
   }, values.map((value) => el("option", { value, selected: value === seen[name] }, words(value)))));
   const sentence = curveSentence(run, lines);
   fill("curves", heading, sentence,
-    el("p", { class: "controls" }, pick("Training:", "kind", [...parts.keys()], (part) => part), pick("Quantity:", "name", names, quantity)),
+    el("p", { class: "controls" },
+      pick("Training:", "kind", [...parts.keys()], (part) => part), pick("Quantity:", "name", names, quantity)),
     figure("curves-figure", sentence, () => curveFigure(run, shown), 420),
-    note(`Lines end where training stood. Long curves are thinned: a point is the mean of its neighbours.${shown.length < lines.length ? ` ${shown.length} of ${lines.length} lines are drawn; choose others with the filters above.` : ""} Bits per character on held-out text, lower is better, is the one figure that students of any teacher and shape share.`));
+    shown.length < lines.length
+      && note(`${shown.length} of ${lines.length} lines are drawn; choose others with the filters above.`),
+    note("Lines end where training stood; hover one to see whose it is. Long curves are thinned: a point is the mean of its "
+      + "neighbours. Bits per character on held-out text, lower is better, is the one figure that students of any teacher "
+      + "and shape share."));
 }
 
 function curveSentence(run, lines) {
   if (seen.name.startsWith("bits_per_character")) {
     const best = lines.filter(({ step }) => step.lang).sort((a, b) => a.curve.values.at(-1) - b.curve.values.at(-1))[0];
     if (best) {
-      return `The lowest so far is ${best.curve.values.at(-1).toFixed(2)} bits per character: ${run.run.languages[best.step.lang] ?? best.step.lang}, ${settingOf(best.step)}.`;
+      const bits = best.curve.values.at(-1).toFixed(2);
+      return `The lowest so far is ${bits} bits per character: ${languageOf(run, best.step.lang)}, ${settingOf(best.step)}.`;
     }
   }
   const falling = lines.filter(({ curve }) => curve.values.at(-1) < curve.values[0]).length;
@@ -73,15 +79,17 @@ function curveFigure(run, lines) {
     const place = Math.max(0, languages.indexOf(step.lang));
     const first = !met.has(step.lang);
     met.add(step.lang);
-    const title = plain(step.lang ? run.run.languages[step.lang] ?? step.lang : shortTeacher(step.teacher) || step.kind);
+    const title = plain(step.lang ? languageOf(run, step.lang) : shortTeacher(step.teacher) || step.kind);
     const alike = run.steps.filter((other) => other.kind === step.kind && other.lang === step.lang);
     return {
-      type: "scatter", mode: curve.values.length < 15 ? "lines+markers" : "lines", name: title, legendgroup: title, showlegend: first,
+      type: "scatter", mode: curve.values.length < 15 ? "lines+markers" : "lines",
+      name: title, legendgroup: title, showlegend: first,
       x: curve.tokens, y: curve.values, customdata: curve.tokens.map(() => step.at),
       line: { color: colour(place), width: 2, dash: ["solid", "dash", "dot", "dashdot"][alike.indexOf(step) % 4] },
       marker: { symbol: symbol(place), size: 6, color: colour(place) },
       hovertemplate: `${plain(settingOf(step))}<br>%{y:.4~g} after %{x:,.3~s} tokens<extra>${title}</extra>`,
     };
   });
-  return { traces, layout: { xaxis: { title: { text: "tokens" }, rangemode: "tozero" }, yaxis: { title: { text: quantity(seen.name) } } } };
+  const layout = { xaxis: { title: { text: "tokens" }, rangemode: "tozero" }, yaxis: { title: { text: quantity(seen.name) } } };
+  return { traces, layout };
 }

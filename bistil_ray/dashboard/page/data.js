@@ -77,18 +77,19 @@ const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / num
 
 // How numbers and names are written.
 const TASKS = {
-  ner: "named entities (NER)", pos: "parts of speech (POS)", dep: "dependency parsing", nli: "inference (NLI)", qa: "question answering",
-  topic: "topics", sentiment: "sentiment",
+  ner: "named entities (NER)", pos: "parts of speech (POS)", dep: "dependency parsing", nli: "inference (NLI)",
+  qa: "question answering", topic: "topics", sentiment: "sentiment",
 };
 const METRICS = { f1: "F1", las: "LAS", uas: "UAS", accuracy: "accuracy" };
 const asScore = (value) => (value == null ? "–" : value.toFixed(3));
-const asPercent = (value) => (value == null ? "–" : `${Math.round(100 * value)} %`);
+const asPercent = (value) => (value == null ? "–" : `${Math.round(100 * value)}%`);
 const asMillions = (value) => (value == null ? "–" : `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} M`);
 const asMegabytes = (value) => (value == null ? "–" : `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB`);
 const asMilliseconds = (value) => (value == null ? "–" : `${value.toFixed(value < 10 ? 1 : 0)} ms`);
 const asCount = (value) => (value == null ? "–" : value.toLocaleString("en"));
 
 function asTokens(value) {
+  if (value == null) return "–";
   if (value >= 1e9) return `${(value / 1e9).toFixed(1)} billion`;
   return value >= 1e6 ? `${(value / 1e6).toFixed(1)} million` : asCount(Math.round(value));
 }
@@ -114,6 +115,10 @@ function plural(count, word) {
 /** Join words as a sentence does: "a, b and c". */
 function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`;
+}
+
+function languageOf(run, code) {
+  return run.run.languages[code] ?? code;
 }
 
 /** Shorten a teacher's path or hub id to its last part. */

@@ -48,7 +48,7 @@ function filter(run, name, title, values, changed) {
 }
 
 function nameOf(run, name, value) {
-  if (name === "lang") return run.run.languages[value] ?? value;
+  if (name === "lang") return languageOf(run, value);
   return name === "teacher" ? shortTeacher(value) : String(value);
 }
 

@@ -41,7 +41,8 @@ function fill(id, heading, sentence, ...content) {
   const section = document.getElementById(id);
   section.hidden = false;
   section.setAttribute("aria-labelledby", `${id}-title`);
-  section.replaceChildren(el("h2", { id: `${id}-title` }, heading), el("p", { class: "headline" }, sentence), ...content.filter(Boolean));
+  const head = [el("h2", { id: `${id}-title` }, heading), el("p", { class: "headline" }, sentence)];
+  section.replaceChildren(...head, ...content.filter(Boolean));
 }
 
 /** Leave out a view that has nothing to show yet. */

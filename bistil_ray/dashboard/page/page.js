@@ -2,8 +2,14 @@
 // Puts the page together, and keeps it up to date where it is served.
 
 const VIEWS = [
-  ["status", "Status", drawStatus], ["best", "Best", drawBest], ["tradeoff", "Size and speed", drawTradeoff], ["heat", "Densities", drawHeat],
-  ["importance", "What mattered", drawImportance], ["lines", "All settings", drawLines], ["curves", "Curves", drawCurves], ["steps", "Every step", drawSteps],
+  ["status", "Status", drawStatus],
+  ["best", "Best", drawBest],
+  ["tradeoff", "Size and speed", drawTradeoff],
+  ["heat", "Densities", drawHeat],
+  ["importance", "What mattered", drawImportance],
+  ["lines", "All settings", drawLines],
+  ["curves", "Curves", drawCurves],
+  ["steps", "Every step", drawSteps],
 ];
 const REFRESH = 4000; // milliseconds
 
@@ -22,22 +28,31 @@ function drawViews() {
 }
 
 function drawHead(run) {
-  const { name, task, source, languages } = run.run;
-  const targets = Object.keys(languages).filter((code) => code !== source);
-  const named = targets.map((code) => languages[code]);
+  const { name, task, source, languages, teachers } = run.run;
+  const targets = Object.keys(languages).filter((code) => code !== source).map((code) => languages[code]);
   const about = [
-    task && `Task: ${TASKS[task] ?? task}`, targets.length && `${languages[source] ?? source} to ${named.length > 6 ? `${named.length} languages` : listed(named)}`,
-    run.run.teachers.length && `${plural(run.run.teachers.length, "teacher")}: ${listed(run.run.teachers.map(shortTeacher))}`, run.students.length && plural(run.students.length, "student"),
+    task && `Task: ${TASKS[task] ?? task}`,
+    targets.length && `${languageOf(run, source)} to ${targets.length > 6 ? `${targets.length} languages` : listed(targets)}`,
+    teachers.length && `${plural(teachers.length, "teacher")}: ${listed(teachers.map(shortTeacher))}`,
+    run.students.length && plural(run.students.length, "student"),
   ];
   document.getElementById("name").textContent = name;
   document.getElementById("about").textContent = about.filter(Boolean).join(" · ");
   document.getElementById("lead").textContent =
-    "Small students distilled from large multilingual teachers, each for two languages: the source and its own, in which it is tested.";
+    "Small students distilled from large multilingual teachers, each for two languages: the source and its own, "
+    + "in which it is tested.";
   document.getElementById("views").replaceChildren(...VIEWS.map(([id, title]) => el("a", { href: `#${id}` }, title)));
+  drawFoot(run);
+}
+
+function drawFoot(run) {
+  const live = document.documentElement.dataset.mode === "live";
   document.getElementById("foot").replaceChildren(
     el("p", {}, `Written ${new Date(1000 * run.run.written).toLocaleString()} from ${run.run.place}. `,
-      document.documentElement.dataset.mode === "live" ? el("span", { id: "live", role: "status" }, "Follows the run.") : "The page holds all its data and asks for nothing from outside."),
-    run.run.config && el("details", {}, el("summary", {}, "The run’s whole configuration"), el("pre", { tabindex: "0" }, run.run.config)));
+      live ? el("span", { id: "live", role: "status" }, "Follows the run.")
+        : "The page holds all its data and asks for nothing from outside."),
+    el("details", {}, el("summary", {}, "The run’s whole configuration"),
+      el("pre", { tabindex: "0" }, run.run.config || "config.yaml is not there")));
 }
 
 /** Fetch the data again and again; what has not changed is not drawn anew. */

@@ -16,7 +16,8 @@ function drawImportance(run) {
   const [first] = [...names].sort((a, b) => shareOf[b] - shareOf[a]);
   const sentence = shareOf[first] < 0.1
     ? "No setting alone explains much of the differences between students."
-    : `The choice of ${first} explains most: ${asPercent(shareOf[first])} of the differences between the ${listed(distinct(rows, "recipe"))} students of a language.`;
+    : `The choice of ${first} explains most: ${asPercent(shareOf[first])} of the differences between `
+      + `the ${listed(distinct(rows, "recipe"))} students of a language.`;
   fill("importance", heading, sentence,
     figure("importance-figure", sentence, () => importanceFigure(run, rows, names), 130 + 40 * rows.length),
     note("Share of the variance of test scores, within a language and the recipe of its best student, that each setting explains "
@@ -26,7 +27,7 @@ function drawImportance(run) {
 }
 
 function importanceFigure(run, rows, names) {
-  const languages = rows.map((row) => plain(run.run.languages[row.lang] ?? row.lang));
+  const languages = rows.map((row) => plain(languageOf(run, row.lang)));
   const bar = (name, of, fillColour, more = {}) => ({
     type: "bar", orientation: "h", name: plain(name), y: languages, x: rows.map(of), marker: { color: fillColour },
     hovertemplate: `%{y}: %{x:.0%}<extra>${plain(name)}</extra>`, ...more,
@@ -40,15 +41,17 @@ function importanceFigure(run, rows, names) {
     })),
     bar("together", (row) => row.joint, "rgba(128,128,128,.6)"), bar("rest", (row) => row.rest, "rgba(128,128,128,.25)")],
     layout: {
-      barmode: "stack", bargap: 0.35, xaxis: { tickformat: ".0%", range: [0, 1], title: { text: "share of the variance of scores" } },
+      barmode: "stack", bargap: 0.35,
+      xaxis: { tickformat: ".0%", range: [0, 1], title: { text: "share of the variance of scores" } },
       yaxis: { type: "category", autorange: "reversed" },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" }, margin: { l: 10, r: 30, t: 12, b: 10 },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, traceorder: "normal" },
+      margin: { l: 10, r: 30, t: 12, b: 10 },
     },
   };
 }
 
 const AXES = [
-  { name: "lang", title: "language", words: (run, value) => run.run.languages[value] ?? value },
+  { name: "lang", title: "language", words: (run, value) => languageOf(run, value) },
   { name: "recipe", title: "recipe" },
   { name: "teacher", title: "teacher", words: (run, value) => shortTeacher(value) },
   { name: "layers", title: "layers" },
@@ -71,18 +74,27 @@ function drawLines(run) {
   const axes = AXES.filter(({ name }) => distinct(students, name).length > 1);
   if (students.length < 2 || axes.length < 2) return leaveOut("lines");
   const shown = everyNth([...students].sort((a, b) => a.score - b.score), MOST_LINES);
-  const tenth = students.length > 20 ? [...students].sort((a, b) => b.score - a.score).slice(0, Math.ceil(students.length / 10)) : [];
-  const shared = axes.filter(({ scale }) => !scale).flatMap((axis) => {
-    const [[value, most]] = [...groupBy(tenth, (student) => student[axis.name])].sort((a, b) => b[1].length - a[1].length).concat([["", []]]);
-    return tenth.length && most.length >= 0.8 * tenth.length ? [`${axis.title} ${axis.words ? axis.words(run, value) : value}`] : [];
-  });
+  const shared = sharedByTheBest(run, students, axes);
   const sentence = shared.length
     ? `Follow the lines: the best tenth of the students mostly share ${listed(shared)}.`
     : "Follow a line from left to right: each is one student, from its settings to its score.";
   fill("lines", heading, sentence,
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All settings at once" },
       figure("lines-figure", sentence, () => linesFigure(run, shown, axes), 430)),
-    note(`The more yellow a line, the higher its score; the bluer, the lower. Settings with a single value are left out.${shown.length < students.length ? ` ${asCount(shown.length)} of ${asCount(students.length)} students are drawn, evenly over the scores.` : ""}`));
+    shown.length < students.length
+      && note(`${asCount(shown.length)} of ${asCount(students.length)} students are drawn, evenly over the scores.`),
+    note("The more yellow a line, the higher its score; the bluer, the lower. Settings with a single value are left out."));
+}
+
+/** Say which settings at least four fifths of the best tenth of the students have in common. */
+function sharedByTheBest(run, students, axes) {
+  if (students.length <= 20) return [];
+  const tenth = [...students].sort((a, b) => b.score - a.score).slice(0, Math.ceil(students.length / 10));
+  return axes.filter(({ scale }) => !scale).flatMap(({ name, title, words }) => {
+    const groups = [...groupBy(tenth, (student) => student[name])];
+    const [value] = groups.find(([, alike]) => alike.length >= 0.8 * tenth.length) ?? [];
+    return value === undefined ? [] : [`${title} ${words ? words(run, value) : value}`];
+  });
 }
 
 /** Keep at most ``most`` items, evenly spread, the last one always. */
@@ -101,21 +113,27 @@ function linesFigure(run, students, axes) {
       type: "scatter", mode: "lines+markers", showlegend: false, connectgaps: false,
       x: vertices((_, __, place) => place), y: vertices((student, axis, place) => scales[place](student)),
       customdata: vertices((student) => student.at),
-      text: vertices((student) => `${plain(run.run.languages[student.lang] ?? student.lang)}: ${plain(settingOf(student))}<br>${asScore(student.score)}`),
-      hovertemplate: "%{text}<extra></extra>", marker: { size: 4, color: lineColour },
-      line: { color: lineColour, width: 1.6 }, opacity: Math.max(0.35, Math.min(0.9, 60 / students.length)),
+      text: vertices((student) => `${plain(`${languageOf(run, student.lang)}: ${settingOf(student)}`)}<br>${asScore(student.score)}`),
+      hovertemplate: "%{text}<extra></extra>",
+      marker: { size: 4, color: lineColour }, line: { color: lineColour, width: 1.6 },
+      opacity: Math.max(0.35, Math.min(0.9, 60 / students.length)),
     };
   });
+  const last = axes.length - 1;
+  const ground = themed({}, 0).hoverlabel.bgcolor;
   const labels = axes.flatMap((axis, place) => ticksOf(run, students, axis).map(([y, text]) => ({
-    x: place, y, text: plain(clipped(text)), showarrow: false, xanchor: place === axes.length - 1 ? "right" : "left",
-    xshift: place === axes.length - 1 ? -6 : 6, borderpad: 1, bgcolor: themed({}, 0).hoverlabel.bgcolor, opacity: 0.92, font: { size: 12 },
+    x: place, y, text: plain(clipped(text)), showarrow: false, bgcolor: ground, borderpad: 1, opacity: 0.92, font: { size: 12 },
+    xanchor: place === last ? "right" : "left", xshift: place === last ? -6 : 6,
   })));
   return {
     traces,
     layout: {
-      xaxis: { tickvals: axes.map((_, place) => place), ticktext: axes.map((axis) => axis.title), side: "top", gridcolor: "rgba(128,128,128,.8)",
-        zeroline: false, range: [-0.04, axes.length - 0.96] },
-      yaxis: { visible: false, range: [-0.03, 1.03] }, annotations: labels, margin: { l: 36, r: 28, t: 30, b: 6 },
+      xaxis: {
+        tickvals: axes.map((_, place) => place), ticktext: axes.map((axis) => axis.title), side: "top",
+        gridcolor: "rgba(128,128,128,.8)", zeroline: false, range: [-0.04, last + 0.04],
+      },
+      yaxis: { visible: false, range: [-0.03, 1.03] }, annotations: labels,
+      margin: { l: 36, r: 28, t: 30, b: 6 },
     },
   };
 }

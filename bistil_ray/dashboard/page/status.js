@@ -52,13 +52,23 @@ function leftWords(run) {
 function stateSentence(run) {
   const { counts } = run;
   const total = run.steps.length;
+  const done = `${asCount(counts.done)} of ${asCount(total)} steps are done`;
   if (!total) return "Nothing is planned yet: this page fills as the run goes on.";
-  const failed = counts.failed ? ` ${plural(counts.failed, "step")} failed${counts.skipped ? `, and ${plural(counts.skipped, "step")} that needed them ${counts.skipped === 1 ? "was" : "were"} skipped` : ""}.` : "";
   if (counts.done === total) return `All ${asCount(total)} steps are done.`;
-  if (isAlive(run)) return `${asCount(counts.done)} of ${asCount(total)} steps are done, ${asCount(counts.running)} running; ${leftWords(run) === "not known yet" ? "how long it still takes is not known yet" : `${leftWords(run)} left`}.${failed}`;
-  if (counts.running + counts.waiting === 0) return `The run has ended: ${asCount(counts.done)} of ${asCount(total)} steps are done.${failed}${counts.pruned ? ` ${plural(counts.pruned, "step")} of weak students stopped early, as asked.` : ""}`;
-  const since = run.run.seen == null ? "" : ` Its files last changed ${asDuration(run.run.written - run.run.seen)} before this page was written.`;
-  return `${asCount(counts.done)} of ${asCount(total)} steps are done and nothing seems to run; the same command again continues.${since}${failed}`;
+  if (isAlive(run)) {
+    const left = run.seconds_left == null ? "how long it still takes is not known yet" : `${leftWords(run)} left`;
+    return `${done}, ${asCount(counts.running)} running; ${left}.${lossSentence(counts)}`;
+  }
+  if (counts.running + counts.waiting === 0) return `The run has ended: ${done}.${lossSentence(counts)}`;
+  const quiet = run.run.seen == null ? null : asDuration(run.run.written - run.run.seen);
+  return `${done} and nothing seems to run; the same command again continues.`
+    + `${quiet ? ` Its files last changed ${quiet} before this page was written.` : ""}${lossSentence(counts)}`;
+}
+
+function lossSentence({ failed, skipped, pruned }) {
+  const also = skipped ? `, and ${plural(skipped, "step")} that needed ${failed === 1 ? "it" : "them"} had to be skipped` : "";
+  return (failed ? ` ${plural(failed, "step")} failed${also}.` : "")
+    + (pruned ? ` ${plural(pruned, "step")} of weak students stopped early, as asked.` : "");
 }
 
 /** Failures and what they cost, the same reason once. */

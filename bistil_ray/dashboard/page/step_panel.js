@@ -45,43 +45,60 @@ function stepContent(run, step) {
     step.record && step.kind === "finetune" && [note("The model itself loads with transformers from:"), copied(`${folder}/model`)],
     note("Everything the step wrote, with its log of metrics in metrics.jsonl:"), copied(folder),
     el("h3", {}, "Settings"), settingsTable(step),
-    step.needs.length > 0 && [el("h3", {}, "Builds on"), el("ul", {}, step.needs.map((need) => el("li", {}, stepButton(run, run.steps[need]))))],
-    followers(run, step),
+    neighbours(run, "Builds on", step.needs.map((need) => run.steps[need])),
+    neighbours(run, "Used by", run.steps.filter((other) => other.needs.includes(step.at))),
   ].flat().filter(Boolean);
 }
 
-function followers(run, step) {
-  const after = run.steps.filter((other) => other.needs.includes(step.at));
-  if (!after.length) return null;
-  return [el("h3", {}, `Used by ${plural(after.length, "step")}`),
-    el("ul", {}, after.slice(0, 10).map((other) => el("li", {}, stepButton(run, other))), after.length > 10 && el("li", {}, `and ${after.length - 10} more`))];
+/** Links to the steps before or after; a few of them stand for many. */
+function neighbours(run, heading, steps) {
+  if (!steps.length) return null;
+  const links = steps.slice(0, 10).map((other) => el("li", {}, stepButton(run, other)));
+  const more = steps.length > links.length && el("li", {}, `and ${asCount(steps.length - links.length)} more`);
+  return [el("h3", {}, heading), el("ul", {}, links, more)];
 }
 
 function facts(run, step) {
   const { record } = step;
+  const tokens = step.state === "done" ? asTokens(step.tokens) : partOfTokens(step.tokens, step.planned);
   const rows = [
-    record && [`${run.metric} on the test set`, asScore(record.score)], record?.retention != null && ["of its teacher’s", asPercent(record.retention)],
-    record?.teacher_score != null && ["its teacher", asScore(record.teacher_score)], record?.validation_score != null && ["validation, source language", asScore(record.validation_score)],
-    record?.source_score != null && ["test, source language", asScore(record.source_score)], step.bits != null && ["bits per character", step.bits.toFixed(3)],
-    record && ["parameters", asCount(record.params)], record && ["size", asMegabytes(record.bytes)], record && ["vocabulary", asCount(record.vocab_size)],
-    record?.latency_ms != null && ["latency", asMilliseconds(record.latency_ms)], record?.flops_per_token != null && ["FLOPs per token", asTokens(record.flops_per_token)],
-    step.planned > 0 && ["tokens", step.state === "done" ? asTokens(step.tokens) : partOfTokens(step.tokens, step.planned)], step.took != null && ["took", asDuration(step.took)],
-    step.started && ["started", new Date(1000 * step.started).toLocaleString()],
-  ].filter(Boolean);
+    record && [
+      [`${run.metric} on the test set`, asScore(record.score)],
+      ["of its teacher’s", asPercent(record.retention)],
+      ["its teacher", asScore(record.teacher_score)],
+      ["validation, source language", asScore(record.validation_score)],
+      ["test, source language", asScore(record.source_score)],
+      ["parameters", asCount(record.params)],
+      ["size", asMegabytes(record.bytes)],
+      ["vocabulary", asCount(record.vocab_size)],
+      ["latency", asMilliseconds(record.latency_ms)],
+      ["FLOPs per token", asTokens(record.flops_per_token)],
+    ],
+    [
+      ["bits per character", step.bits?.toFixed(3) ?? "–"],
+      ["tokens", step.planned ? tokens : "–"],
+      ["took", asDuration(step.took)],
+      ["started", step.started ? new Date(1000 * step.started).toLocaleString() : "–"],
+    ],
+  ].filter(Boolean).flat().filter(([, value]) => value !== "–");
   return el("dl", { class: "cards" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
 function stepCurves(step) {
   const phases = [...groupBy(step.curves, (curve) => curve.phase)];
-  if (!phases.length) return step.planned && step.state === "done" ? note("Its curves are left out of this page, which holds those of the best students and of what did not finish.") : null;
+  if (!phases.length && step.planned && step.state === "done") {
+    return note("Its curves are left out of this page, which holds those of the best students and of what did not finish.");
+  }
   return phases.map(([phase, curves]) => {
     const traces = () => curves.map((curve, place) => ({
       type: "scatter", mode: curve.values.length < 15 ? "lines+markers" : "lines", name: plain(quantity(curve.name)),
-      x: curve.tokens, y: curve.values, line: { color: colour(place), width: 2 }, marker: { symbol: symbol(place), color: colour(place) },
+      x: curve.tokens, y: curve.values,
+      line: { color: colour(place), width: 2 }, marker: { symbol: symbol(place), color: colour(place) },
     }));
+    const make = () => ({ traces: traces(), layout });
     const layout = { xaxis: { title: { text: "tokens" } }, yaxis: { rangemode: "tozero" } };
     return el("div", {}, el("h3", {}, phase ? `Learning curves, ${phase} phase` : "Learning curves"),
-      figure(`panel-${phase || "only"}`, "Loss terms and bits per character against tokens", () => ({ traces: traces(), layout }), 320));
+      figure(`panel-${phase || "only"}`, "Loss terms and bits per character against tokens", make, 320));
   });
 }
 
@@ -95,13 +112,20 @@ function settingsTable(step) {
 
 /** The sweep of this run's configuration that has this step, cut down to the values that lead to it. */
 function reproduce(run, step) {
-  const teacher = run.run.teachers.find((name) => name === step.teacher || shortTeacher(name) === shortTeacher(step.teacher));
+  const same = (name) => name === step.teacher || shortTeacher(name) === shortTeacher(step.teacher);
   const flags = {
-    config: `${run.run.place}/config.yaml`, storage: "again", langs: step.lang ?? step.settings.languages?.at(-1), teachers: teacher, recipes: step.recipe === "teacher" ? null : step.recipe,
-    layers: step.layers, hidden: step.hidden, densities: step.density, seeds: step.seed,
+    config: `${run.run.place}/config.yaml`,
+    storage: "again",
+    langs: step.lang ?? step.settings.languages?.at(-1),
+    teachers: run.run.teachers.find(same),
+    recipes: step.recipe,
+    layers: step.layers,
+    hidden: step.hidden,
+    densities: step.density,
+    seeds: step.seed,
   };
-  const words = Object.entries(flags).filter(([, value]) => value != null).map(([name, value]) => `--${name} ${quoted(value)}`);
-  return `bistil-ray sweep ${words.join(" ")}`;
+  const given = Object.entries(flags).filter(([, value]) => value != null);
+  return `bistil-ray sweep ${given.map(([name, value]) => `--${name} ${quoted(value)}`).join(" ")}`;
 }
 
 /** Quote a word for a shell. */

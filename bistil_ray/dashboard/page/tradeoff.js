@@ -23,7 +23,7 @@ function drawTradeoff(run) {
 function frontSentence(run, students) {
   const parts = [...groupBy(students, (student) => student.lang)].map(([lang, ofLang]) => {
     const front = paretoFront(ofLang, "bytes");
-    return `${front.length} of ${ofLang.length} in ${run.run.languages[lang] ?? lang}`;
+    return `${front.length} of ${ofLang.length} in ${languageOf(run, lang)}`;
   });
   const many = parts.length > 4 ? `${parts.slice(0, 4).join(", ")} and so on` : listed(parts);
   return `Few students are worth a look, up and to the left is better: ${many} are on the front of quality and size.`;
@@ -36,7 +36,7 @@ function frontFigure(run, students, teachers, cost) {
   const traces = [];
   for (const [lang, ofLang] of groupBy(students, (student) => student.lang)) {
     const place = languages.indexOf(lang);
-    const title = plain(run.run.languages[lang] ?? lang);
+    const title = plain(languageOf(run, lang));
     const front = paretoFront(ofLang, cost);
     const marks = (records, mode, more) => ({
       type: "scatter", mode, legendgroup: lang, name: title, showlegend: false,
@@ -47,7 +47,9 @@ function frontFigure(run, students, teachers, cost) {
     const look = { color: colour(place), symbol: symbol(place) };
     traces.push(
       marks(ofLang, "markers", { marker: { ...look, size: small ? 5 : 8, opacity: small ? 0.3 : 0.45 } }),
-      marks(front, "lines+markers", { showlegend: true, line: { color: colour(place), width: 2, shape: "hv" }, marker: { ...look, size: small ? 9 : 11 } }),
+      marks(front, "lines+markers", {
+        showlegend: true, line: { color: colour(place), width: 2, shape: "hv" }, marker: { ...look, size: small ? 9 : 11 },
+      }),
       marks(teachers.filter((teacher) => teacher.lang === lang), "markers",
         { marker: { ...look, symbol: `${symbol(place)}-open`, size: 12, line: { width: 2 } } }),
     );
@@ -74,11 +76,12 @@ function drawHeat(run) {
   const scores = cells.filter(Boolean).map((student) => student.score);
   const range = [Math.min(...scores), Math.max(...scores)];
   const maps = languages.slice(0, MOST_HEAT_MAPS).map(([lang, ofLang]) => el("div", {},
-    el("h3", {}, run.run.languages[lang] ?? lang),
+    el("h3", {}, languageOf(run, lang)),
     figure(`heat-${lang}`, `Scores by teacher and density in ${lang}`,
       () => heatFigure(ofLang, teachers, densities, range), 120 + 56 * teachers.length)));
   fill("heat", heading, heatSentence(run, languages, teachers, densities), el("div", { class: "maps" }, maps),
-    languages.length > MOST_HEAT_MAPS && note(`${MOST_HEAT_MAPS} of ${languages.length} languages are shown; choose others with the filter above.`),
+    languages.length > MOST_HEAT_MAPS
+      && note(`${MOST_HEAT_MAPS} of ${languages.length} languages are shown; choose others with the filter above.`),
     note("A cell is the best student, by validation score, of that teacher at that density (the share of the encoder’s parameters "
       + "that fine-tuning may change); one colour scale for all languages, from the lowest cell (blue) to the highest (yellow)."));
 }
@@ -87,7 +90,8 @@ function heatSentence(run, languages, teachers, densities) {
   if (densities.length < 2 && teachers.length < 2) {
     return `This run has one teacher and one density (${densities[0]}): nothing to compare here.`;
   }
-  const wins = groupBy(languages.map(([, ofLang]) => bestOf(ofLang)), (best) => `${shortTeacher(best.teacher)} at density ${best.density}`);
+  const best = languages.map(([, ofLang]) => bestOf(ofLang));
+  const wins = groupBy(best, ({ teacher, density }) => `${shortTeacher(teacher)} at density ${density}`);
   const [place, won] = [...wins].sort((a, b) => b[1].length - a[1].length)[0];
   return languages.length === 1
     ? `The best student comes from ${place}.`
@@ -116,6 +120,9 @@ function heatFigure(students, teachers, densities, [low, high]) {
       text: cells.map((row) => row.map((student) => (student ? plain(settingOf(student)) : ""))),
       texttemplate: "%{z:.3f}", hovertemplate: "%{text}<br>%{z:.3f}<extra></extra>",
     }],
-    layout: { xaxis: { type: "category", title: { text: "density" }, showgrid: false, tickangle: 0, tickfont: { size: 11 } }, yaxis: { type: "category", showgrid: false, autorange: "reversed" } },
+    layout: {
+      xaxis: { type: "category", title: { text: "density" }, showgrid: false, tickangle: 0, tickfont: { size: 11 } },
+      yaxis: { type: "category", showgrid: false, autorange: "reversed" },
+    },
   };
 }

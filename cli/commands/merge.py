@@ -1,0 +1,56 @@
+"""``bistil-ray merge``: one student of many teachers (MergeDistill)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
+
+
+def merge(
+    teachers: Annotated[str, typer.Option(help="The teacher of each language: en=A,sw=B, a hub id or a folder each.")],
+    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    out: Annotated[Path, typer.Option(help="New folder for the student.")],
+    top_k: Annotated[int | None, typer.Option(help="Tokens kept of each prediction: merge.top_k.")] = None,
+    body: Annotated[
+        str | None, typer.Option(help="The teacher whose layers the student starts from; chance if not given.")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Layers; 6, or half of the body's.")] = None,
+    hidden: Annotated[int | None, typer.Option(min=8, help="Hidden units; 256, or the body's.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as merge.steps=1000.")] = None,
+) -> None:
+    """Merge teachers of different languages and vocabularies into one student of all these languages."""
+    from bistil_ray.assignment import check_predictions, language_of, parse_assignment, student_shape
+    from bistil_ray.config import Vocabulary
+    from bistil_ray.config_sources import load_config
+    from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher
+    from bistil_ray.planning.merge_steps import merge_step, predict_step
+    from bistil_ray.planning.text_steps import pack_step
+
+    from .single import carry_out
+
+    places = parse_assignment(teachers)
+    chosen = [] if top_k is None else [f"merge.top_k={top_k}"]
+    flags = {
+        "teachers": list(places.values()), "langs": list(places), "corpora": corpora, "seed": seed, "task_data": "",
+    }  # fmt: skip
+    config = load_config(None, [*(settings or []), *chosen], flags)
+    lengths = {"packing.length": config.packing.length}
+    facts = {place: look_at_teacher(place, name, lengths) for place, name in display_names(config.teachers).items()}
+    assigned = {lang: facts[place] for lang, place in places.items()}
+    start = None if body is None else language_of(body, places)
+    shape = student_shape(assigned, start, layers, hidden)
+    check_predictions(assigned, config.merge.top_k)
+    texts = {lang: look_at_corpus(corpora, lang, config.text_column) for lang in assigned}
+    whole = Vocabulary(threshold=0)  # predictions are the teacher's own, whatever student learns from them
+    packs = {
+        lang: pack_step((lang,), config.text_column, whole, config.packing, teacher.tokenizer, texts)
+        for lang, teacher in assigned.items()
+    }
+    predictions = {lang: predict_step(config.merge, teacher, packs[lang], lang) for lang, teacher in assigned.items()}
+    step = merge_step(config.merge, assigned, packs, predictions, shape, start, config.seeds[0])
+    carry_out([*packs.values(), *predictions.values(), step], out, lambda folder: folder / step.key / "student")

@@ -1,0 +1,102 @@
+"""A card says what was recorded and nothing else, in the form the hub reads, and its program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from huggingface_hub import ModelCard
+
+from bistil_ray.config import RecipeName, RunConfig
+from bistil_ray.export.card import model_card
+from bistil_ray.export.description import METHODS, TASKS
+from bistil_ray.export.heads import HEADS, PARSER, TAGGER, Head
+from bistil_ray.export.origin import Origin
+from bistil_ray.export.usage import THIS_FOLDER, program
+from bistil_ray.results.records import Record
+
+Records = Sequence[Record]
+
+
+def config(**settings: Any) -> RunConfig:
+    values = {"langs": ["sw"], "teachers": ["Davlan/afro-xlmr"], "corpora": "hf://datasets/x/text", "task_data": "ner/"}
+    return RunConfig.model_validate(values | settings)
+
+
+@pytest.fixture
+def folder(headed: Callable[[Head], Path]) -> Path:
+    return headed(TAGGER)
+
+
+def test_scores_stand_beside_those_of_teacher_and_baselines_as_they_are(folder: Path, records: Records) -> None:
+    text = model_card(folder, Origin(records[1], records, config()))
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    assert ["this model" in rows[1], "teacher afro-xlmr" in rows[2], "scratch" in rows[3]] == [True] * 3
+    assert [next(score for score in ("0.612", "0.701", "0.111") if score in row) for row in rows[1:4]] == [
+        "0.612",
+        "0.701",
+        "0.111",
+    ]
+    assert "0.655" not in text, "the recipe's own other density has the better test score and yet was not chosen"
+
+
+def test_it_says_how_the_model_was_chosen(folder: Path, records: Records) -> None:
+    def said(place: int, others: Records = records) -> str:
+        return model_card(folder, Origin(others[place], others, config()))
+
+    assert "chosen of the run's 3 students of this language by the score on the English validation set" in said(1)
+    assert "not the one the run chose" in said(2)
+    assert "undistilled teacher that students were compared with" in said(0)
+    blind = [record.model_copy(update={"validation_score": None}) for record in records]
+    assert "no English validation set to choose by" in said(1, blind)
+    assert "nothing was chosen" in said(1, records[:2])
+
+
+def test_labels_of_the_target_are_owned_up_to(folder: Path, records: Records) -> None:
+    zero_shot = model_card(folder, Origin(records[1], records, config()))
+    assert "No Swahili labels were used" in zero_shot and "zero-shot" in zero_shot
+    taught = model_card(folder, Origin(records[1], records, config(task_sources=["en", "sw"])))
+    assert "Swahili labels were learned from, too" in taught and "zero-shot" not in taught
+
+
+def test_data_and_licences_are_those_given_or_unknown(folder: Path, records: Records) -> None:
+    origin = Origin(records[1], records, config(label_map={"DATE": "O"}))
+    text = model_card(folder, origin, licence="cc-by-4.0")
+    assert "hf://datasets/x/text" in text and "`ner/`" in text and "DATE to O" in text
+    assert "unknown here" in text and "Licence of the model itself: cc-by-4.0" in text
+    assert "is gone" in model_card(folder, Origin(records[1], records))
+
+
+@pytest.mark.parametrize(("teacher", "base"), [("Davlan/afro-xlmr", "Davlan/afro-xlmr"), ("models/x/afro-xlmr", None)])
+def test_the_hub_understands_its_head(folder: Path, records: Records, teacher: str, base: str | None) -> None:
+    data = ModelCard(model_card(folder, Origin(records[1], records, config(teachers=[teacher])))).data
+    assert (data.language, data.license, data.library_name) == (["sw", "en"], "unknown", "transformers")
+    assert data.pipeline_tag == "token-classification" and data.base_model == base
+
+
+def test_a_model_of_unknown_origin_has_a_card_that_says_so(headed: Callable[[Head], Path], head: Head) -> None:
+    text = model_card(headed(head), None)
+    assert "is not known here" in text and head.about in text
+    assert ModelCard(text).data.pipeline_tag == head.pipeline
+
+
+def test_every_recipe_and_task_has_words() -> None:
+    assert METHODS.keys() == set(get_args(RecipeName))
+    assert TASKS.keys() == set(get_args(RunConfig.model_fields["task"].annotation))
+
+
+def test_its_program_runs(headed: Callable[[Head], Path], head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+    text = model_card(headed(head), None)
+    code = text.split("```python\n")[1].split("```")[0]
+    assert code.count(THIS_FOLDER) >= 1
+    exec(code.replace(THIS_FOLDER, str(headed(head))), {})
+    assert capsys.readouterr().out
+
+
+def test_a_model_on_the_hub_is_loaded_from_there() -> None:
+    for head in HEADS:
+        assert 'snapshot_download("me/mine")' in program(head, "me/mine", "model.onnx")
+        assert '"me/mine"' in program(head, "me/mine") and THIS_FOLDER not in program(head, "me/mine")
+    assert "import bistil_ray.models.parser" in program(PARSER)
