@@ -58,3 +58,31 @@ def test_teachers_of_one_family_give_a_merged_tokenizer_too(merge: Callable[...,
     ids = AutoTokenizer.from_pretrained(bert_folder)(text)["input_ids"]
     assert AutoTokenizer.from_pretrained(out)(text)["input_ids"] == ids
     assert tokenizer_for(out, "en")(text)["input_ids"] == ids
+
+
+@pytest.mark.parametrize(
+    ("teachers", "flags", "says"),
+    [
+        ("en={teacher},sw", (), "--teachers has 'sw': give each language its teacher"),
+        ("en={teacher},sw=", (), "--teachers has 'sw='"),
+        (",", (), "--teachers is ',': name at least one"),
+        ("en={teacher},en={teacher}", (), "--teachers gives 'en' two teachers"),
+        ("en={teacher},swahli={teacher}", (), "unknown language 'swahli'"),
+        ("en=no/such/folder", (), "--teachers 'no/such/folder'"),
+        ("en={teacher},ha={teacher}", (), "no corpus for language 'ha'"),
+        ("en={teacher}", ("--set", "packing.length=256"), "packing.length is 256, but"),
+        ("en={teacher}", ("--top-k", "100000"), "merge.top_k is 100000, but"),
+        ("en={teacher}", ("--top-k", "0"), "merge.top_k is 0"),
+        ("en={teacher}", ("--set", "merge.mlm_weight=1.5"), "merge.mlm_weight is 1.5"),
+        ("en={teacher}", ("--body", "elsewhere"), "--body 'elsewhere' is none of --teachers"),
+        ("en={teacher}", ("--body", "{teacher}", "--hidden", "16"), "leave out --hidden or --body"),
+        ("en={teacher}", ("--body", "{teacher}", "--layers", "3"), "a student of 3 layers cannot be cut"),
+    ],
+)
+def test_mistakes(
+    refused: Run, toy_settings: dict[str, Any], tmp_path: Path, teachers: str, flags: tuple[str, ...], says: str
+) -> None:
+    teacher = toy_settings["teachers"][0]
+    places = ("--corpora", toy_settings["corpora"], "--out", str(tmp_path / "out"), "--set", "packing.length=32")
+    words = (word.format(teacher=teacher) for word in ("merge", "--teachers", teachers, *places, *flags))
+    assert says in refused(command=tuple(words))
