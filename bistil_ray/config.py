@@ -137,12 +137,20 @@ class Merging(Optimisation):
     seed: int = 0
     """Seed of the masking: predictions are made once for each."""
     top_k: PositiveInt = 8
-    """Tokens that are kept of a prediction, the most likely ones."""
+    """Tokens that are kept of a prediction."""
+    kept: Literal["likeliest", "drawn"] = "likeliest"
+    """Which: the k most likely ones, or k drawn from the prediction, which are it on average and need a larger k."""
     mlm_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of masked language modelling in the loss; the rest is the distance from the teacher's predictions."""
     rest: bool = False
     """Count what a teacher gives to all other tokens as one more outcome, instead of scaling its top k to 1."""
     evaluations: PositiveInt = 5
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.rest and self.kept == "drawn":
+            raise ConfigError("merge.rest is true, but merge.kept=drawn knows of no rest: leave one of them out")
+        return self
 
 
 class Pruning(Section):

@@ -17,11 +17,14 @@ def top_k_divergence(
 ) -> Tensor:
     """KL divergence of the student's distribution over the vocabulary from what is known of the teacher's.
 
-    ``student_NV`` are logits, ``ids_NK`` (K < V, each once a row) the tokens known, ``log_teacher_NK`` their
-    log-probabilities in the teacher's whole distribution. Without ``rest`` the teacher's K probabilities are scaled
-    to the sum of 1, so that all else counts as impossible: ``t_k = p_k / sum_j p_j``. With ``rest`` all else is one
-    more outcome of both sides, with what is left to 1. ``rows`` is the number the sum is divided by, by default N;
-    with the count of the whole step, over all micro-batches and workers, the parts add up to the whole.
+    ``student_NV`` are logits, ``ids_NK`` the tokens known, ``log_teacher_NK`` their log-probabilities in the teacher's
+    whole distribution. Without ``rest`` the K probabilities are scaled to the sum of 1, so that all else counts as
+    impossible: ``t_k = p_k / sum_j p_j``. With ``rest`` (K < V, no token twice) all else is one more outcome of both
+    sides, with what is left to 1. Tokens drawn from the teacher's distribution, each with the same probability, give
+    the gradient of the whole distribution on average; a token may then be there several times.
+
+    ``rows`` is the number the sum is divided by, by default N; with the count of the whole step, over all micro-batches
+    and workers, the parts add up to the whole.
 
     ``(1 / rows) * sum over rows and outcomes of t * log(t / s)``, in float32 at least; the least value is 0.
     """

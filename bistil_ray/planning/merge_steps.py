@@ -11,7 +11,7 @@ from .step import Step, make_step
 from .text_steps import Shape
 
 # Settings of the predictions, which every student made of them has in common.
-PREDICTED = ("mask", "top_k", "seed")
+PREDICTED = ("mask", "top_k", "kept", "seed")
 
 
 def predict_step(config: Merging, teacher: TeacherFacts, pack: Step, lang: str) -> Step:

@@ -93,12 +93,13 @@ def _new_student(
 ) -> PreTrainedModel:
     """The first weights: a body from one teacher or from chance, rows of the vocabulary from all of them."""
     rows = [token_rows(load_masked_lm(place), len(ids)) for place, ids in zip(tokenizers, union.maps, strict=True)]
-    merged = merge_rows(rows, union, settings["hidden"])
-    first, ids = next(iter(tokenizers.items())), union.maps[0]
+    (first, tokenizer), ids = next(iter(tokenizers.items())), union.maps[0]
     if settings["body"]:
-        return student_from_teacher(merged, load_masked_lm(first[0]), len(ids), settings["layers"])
+        merged = merge_rows(rows, union, rows[0].embeddings_VD.shape[1])  # not always as wide as the hidden states
+        return student_from_teacher(merged, load_masked_lm(first), len(ids), settings["layers"])
     torch.manual_seed(mix(settings["seed"], 0))
-    pad_id = int(ids[first[1].pad_token_id])
+    merged = merge_rows(rows, union, settings["hidden"])
+    pad_id = int(ids[tokenizer.pad_token_id])
     return student_from_chance(merged, settings["layers"], settings["heads"], settings["length"], pad_id)
 
 

@@ -24,7 +24,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     settings, pack = job.settings, job.needs["pack"]
     vocabulary = MaskingVocabulary.from_tokenizer(load_tokenizer(pack / "tokenizer"))
     teacher = load_masked_lm(job.inputs["teacher"]).to(context.device)
-    predictor = Predictor(teacher, vocabulary, settings["mask"], settings["top_k"], settings["seed"])
+    predictor = Predictor(
+        teacher,
+        vocabulary,
+        mask=settings["mask"],
+        top_k=settings["top_k"],
+        seed=settings["seed"],
+        draws=settings["kept"] == "drawn",
+    )
     (files,) = training_files(pack)
     for number, file in enumerate(files, 1):
         target = job.folder / "predictions" / Path(file).name

@@ -52,17 +52,18 @@ class PredictionStream:
 
 def to_batch(blocks: Sequence[Predictions], ids: np.ndarray) -> Batch:
     """Put blocks together as tensors (BT) and (BTK), their ids replaced by ``ids[...]``."""
-    inputs_BT, labels_BT, top_MK, scores_MK = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    inputs_BT, labels_BT, known_MK, scores_MK = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     chosen_BT = labels_BT != IGNORED
     gold_BT = np.full(chosen_BT.shape, IGNORED, dtype=np.int64)
-    top_BTK = np.zeros((*chosen_BT.shape, top_MK.shape[1]), dtype=np.int64)
-    scores_BTK = np.zeros(top_BTK.shape, dtype=np.float32)
-    gold_BT[chosen_BT], top_BTK[chosen_BT], scores_BTK[chosen_BT] = ids[labels_BT[chosen_BT]], ids[top_MK], scores_MK
+    known_BTK = np.zeros((*chosen_BT.shape, known_MK.shape[1]), dtype=np.int64)
+    scores_BTK = np.zeros(known_BTK.shape, dtype=np.float32)
+    gold_BT[chosen_BT] = ids[labels_BT[chosen_BT]]
+    known_BTK[chosen_BT], scores_BTK[chosen_BT] = ids[known_MK], scores_MK
     arrays = {
         "input_ids": ids[inputs_BT],
         "attention_mask": np.ones_like(inputs_BT, dtype=np.int64),
         "labels": gold_BT,
-        "teacher_ids": top_BTK,
+        "teacher_ids": known_BTK,
         "teacher_log_probabilities": scores_BTK,
     }
     return {name: torch.from_numpy(values) for name, values in arrays.items()}

@@ -1,14 +1,16 @@
-"""A teacher's predictions for masked tokens, made once and kept on disk: the k most likely tokens of each.
+"""A teacher's predictions for masked tokens, made once and kept on disk: k tokens of each.
 
-A file has a row for each block: its corrupted ids, and for each masked position the true id, the ids of the k tokens
-that the teacher finds most likely, and their log-probabilities in its whole distribution, so that what is left for
-all other tokens is known. All ids are the teacher's own. A block's corruption depends on its content and a seed
-alone, not on where it lies.
+A file has a row for each block: its corrupted ids, and for each masked position the true id, the ids of k tokens and
+their log-probabilities. All ids are the teacher's own. The tokens are either the most likely ones, with their
+probabilities in the teacher's whole distribution, so that what is left for all others is known; or k draws from it,
+of the probability 1 / k each, which on average are the distribution itself. What chance decides for a block depends
+on its content and a seed alone, not on where it lies.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,25 +37,29 @@ GROUP_BLOCKS = 1024
 class Predictions(NamedTuple):
     """N blocks of T tokens with M masked positions in all, in the order of blocks and places: K tokens for each.
 
-    ``inputs_NT`` and ``labels_NT`` (``IGNORED`` where nothing is masked) are int32, ``top_ids_MK`` int32,
-    ``log_probabilities_MK`` float16, the most likely token first.
+    ``inputs_NT`` and ``labels_NT`` (``IGNORED`` where nothing is masked) are int32, ``known_ids_MK`` int32,
+    ``log_probabilities_MK`` float16.
     """
 
     inputs_NT: np.ndarray
     labels_NT: np.ndarray
-    top_ids_MK: np.ndarray
+    known_ids_MK: np.ndarray
     log_probabilities_MK: np.ndarray
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A teacher at work: which share of tokens is masked, by which seed, and how many tokens are kept for each."""
+    """A teacher at work: which share of tokens is masked, by which seed, and how many tokens are kept for each.
+
+    ``draws``: they are drawn, instead of the most likely ones.
+    """
 
     teacher: PreTrainedModel
     vocabulary: MaskingVocabulary
     mask: float
     top_k: int
     seed: int
+    draws: bool = False
 
     def predict_file(self, blocks: Path, target: Path) -> None:
         """Read a file of blocks, in portions, and write that of their predictions, whole or not at all."""
@@ -70,30 +76,37 @@ class Predictor:
     @torch.inference_mode()
     def predict(self, ids_NT: np.ndarray) -> Predictions:
         """Corrupt blocks and predict what was there."""
-        corrupted = [self._corrupt(ids_T) for ids_T in ids_NT]
-        inputs_NT, labels_NT = (torch.cat(parts) for parts in zip(*corrupted, strict=True))
-        known = [
-            self._most_likely(inputs_NT[start : start + BATCH], labels_NT[start : start + BATCH] != IGNORED)
-            for start in range(0, len(ids_NT), BATCH)
-        ]
-        top_ids_MK, log_probabilities_MK = (torch.cat(parts) for parts in zip(*known, strict=True))
+        prepared = [self._prepare(ids_T) for ids_T in ids_NT]
+        inputs_NT, labels_NT, chances_NTK = (torch.cat(parts) for parts in zip(*prepared, strict=True))
+        parts = [slice(start, start + BATCH) for start in range(0, len(ids_NT), BATCH)]
+        known = [self._known(inputs_NT[part], labels_NT[part] != IGNORED, chances_NTK[part]) for part in parts]
+        known_ids_MK, log_probabilities_MK = (torch.cat(parts) for parts in zip(*known, strict=True))
         return Predictions(
             inputs_NT.numpy().astype(np.int32),
             labels_NT.numpy().astype(np.int32),
-            top_ids_MK.numpy().astype(np.int32),
+            known_ids_MK.numpy().astype(np.int32),
             log_probabilities_MK.numpy().astype(np.float16),
         )
 
-    def _corrupt(self, ids_T: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _prepare(self, ids_T: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Corrupt a block, and draw the numbers that tokens are drawn by."""
         digest = hashlib.blake2b(ids_T.astype("<i4").tobytes(), digest_size=8, key=str(self.seed).encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-        return corrupt(torch.from_numpy(ids_T.astype(np.int64))[None], self.vocabulary, self.mask, generator)
+        ids_1T = torch.from_numpy(ids_T.astype(np.int64))[None]
+        inputs_1T, labels_1T = corrupt(ids_1T, self.vocabulary, self.mask, generator)
+        draws = self.top_k if self.draws else 0
+        return inputs_1T, labels_1T, torch.rand(*ids_1T.shape, draws, generator=generator, dtype=torch.float64)
 
-    def _most_likely(self, inputs_BT: Tensor, chosen_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def _known(self, inputs_BT: Tensor, chosen_BT: Tensor, chances_BTK: Tensor) -> tuple[Tensor, Tensor]:
         device = self.teacher.device
         logits_MV = logits_at(self.teacher, {"input_ids": inputs_BT.to(device)}, chosen_BT.to(device))
         # Rows beyond the vocabulary, which some models have to fill up a power of two, are no tokens.
         logits_MV = logits_MV[:, : self.vocabulary.vocab_size].float()
+        if self.draws:
+            # In float32 the sum over a large vocabulary would be too coarse for its rare tokens.
+            sums_MV = logits_MV.double().softmax(1).cumsum(1)
+            ids_MK = torch.searchsorted(sums_MV, chances_BTK[chosen_BT].to(device) * sums_MV[:, -1:])
+            return ids_MK.cpu(), torch.full(ids_MK.shape, -math.log(self.top_k))
         top_MK = logits_MV.topk(self.top_k)
         return top_MK.indices.cpu(), (top_MK.values - logits_MV.logsumexp(1, keepdim=True)).cpu()
 
@@ -101,24 +114,24 @@ class Predictor:
 def read_predictions(chunk: Chunk) -> Iterator[Predictions]:
     """Read a chunk's blocks in its seeded order, one after the other, N = 1."""
     table = pq.ParquetFile(chunk.file).read_row_group(chunk.group)
-    inputs, places, gold, top, scores = (column.combine_chunks() for column in table.columns)
+    inputs, places, gold, known, scores = (column.combine_chunks() for column in table.columns)
     inputs_NT = _flat(inputs).reshape(len(table), -1)
     k = scores.type.value_type.list_size
     ends = places.offsets.to_numpy()
     places_M, gold_M = places.flatten().to_numpy(), gold.flatten().to_numpy()
-    top_MK = _flat(top.flatten()).reshape(-1, k)
+    known_MK = _flat(known.flatten()).reshape(-1, k)
     scores_MK = _flat(scores.flatten()).reshape(-1, k)
     for row in row_order(chunk, len(table)):
         mine = slice(ends[row], ends[row + 1])
         labels_NT = np.full_like(inputs_NT[row : row + 1], IGNORED)
         labels_NT[0, places_M[mine]] = gold_M[mine]
-        yield Predictions(inputs_NT[row : row + 1], labels_NT, top_MK[mine], scores_MK[mine])
+        yield Predictions(inputs_NT[row : row + 1], labels_NT, known_MK[mine], scores_MK[mine])
 
 
 def _to_table(made: Predictions) -> pa.Table:
     masked_NT = made.labels_NT != IGNORED
     ends = pa.array(np.concatenate([[0], masked_NT.sum(1).cumsum()]).astype(np.int32))
-    length, k = made.inputs_NT.shape[1], made.top_ids_MK.shape[1]
+    length, k = made.inputs_NT.shape[1], made.known_ids_MK.shape[1]
 
     def ragged(values: pa.Array) -> pa.Array:
         return pa.ListArray.from_arrays(ends, values)
@@ -127,7 +140,7 @@ def _to_table(made: Predictions) -> pa.Table:
         pa.FixedSizeListArray.from_arrays(pa.array(made.inputs_NT.ravel()), length),
         ragged(pa.array(masked_NT.nonzero()[1].astype(np.int32))),
         ragged(pa.array(made.labels_NT[masked_NT])),
-        ragged(pa.FixedSizeListArray.from_arrays(pa.array(made.top_ids_MK.ravel()), k)),
+        ragged(pa.FixedSizeListArray.from_arrays(pa.array(made.known_ids_MK.ravel()), k)),
         ragged(pa.FixedSizeListArray.from_arrays(pa.array(made.log_probabilities_MK.ravel()), k)),
     ]
     return pa.table(columns, schema=_schema(length, k))
@@ -138,7 +151,7 @@ def _schema(length: int, k: int) -> pa.Schema:
         "inputs": pa.list_(pa.int32(), length),
         "places": pa.list_(pa.int32()),
         "gold": pa.list_(pa.int32()),
-        "top_ids": pa.list_(pa.list_(pa.int32(), k)),
+        "known_ids": pa.list_(pa.list_(pa.int32(), k)),
         "log_probabilities": pa.list_(pa.list_(pa.float16(), k)),
     }
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])

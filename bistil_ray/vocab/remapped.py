@@ -13,8 +13,8 @@ from .backend import State, backend_state, renumbered
 from .trim import tokenizer_of_state
 from .union import Union
 
-# What holds the place of another tokenizer's id. No text contains the empty piece; its score, which must not be the
-# lowest for that sets the price of unknown characters, is that of certainty, as for special pieces.
+# What stands at the ids of other tokenizers' pieces: no text contains it. Its score must not be the lowest, which sets
+# the price of unknown characters.
 _NO_PIECE = ("", 0.0)
 
 
@@ -32,28 +32,22 @@ def merged_tokenizer(tokenizers: Sequence[PreTrainedTokenizerFast], union: Union
     """
     maps = [dict(enumerate(ids.tolist())) for ids in union.maps]
     states = [_remapped(tokenizer, new_id, union.size) for tokenizer, new_id in zip(tokenizers, maps, strict=True)]
-    if any(_frame(state) != _frame(states[0]) for state in states):
-        return None
     added = {token["id"]: token for state in states for token in state["added_tokens"]}
-    if any(added[token["id"]] != token for state in states for token in state["added_tokens"]):
-        return None
     pieces = {
         new_id[old]: piece
         for tokenizer, new_id in zip(tokenizers, maps, strict=True)
         for piece, old in tokenizer.get_vocab().items()
     }
-    if len(set(pieces.values())) < union.size:
-        return None  # a string that is special for one tokenizer only stands for two tokens
-    model = dict(states[0]["model"])
-    names = [pieces[index] for index in range(union.size)]
-    if model["type"] == "Unigram":
-        model["vocab"] = _mean_scores(names, [state["model"]["vocab"] for state in states])
-    else:
-        model["vocab"] = {name: index for index, name in enumerate(names)}
-    if "merges" in model:
-        merges = dict.fromkeys(tuple(merge) for state in states for merge in state["model"]["merges"])
-        model["merges"] = [list(merge) for merge in merges]
-    whole = {**states[0], "model": model, "added_tokens": [added[index] for index in sorted(added)]}
+    alike = all(_frame(state) == _frame(states[0]) for state in states)
+    same_added = all(added[token["id"]] == token for state in states for token in state["added_tokens"])
+    # A string that is special for one tokenizer and ordinary for another stands for two tokens.
+    if not (alike and same_added and len(set(pieces.values())) == union.size):
+        return None
+    whole = {
+        **states[0],
+        "model": _merged_model([state["model"] for state in states], [pieces[index] for index in range(union.size)]),
+        "added_tokens": [added[index] for index in sorted(added)],
+    }
     return tokenizer_of_state(tokenizers[0], whole, maps[0])
 
 
@@ -83,6 +77,19 @@ def _frame(state: State) -> State:
     model = {key: value for key, value in state["model"].items() if key not in ("vocab", "merges")}
     own = ("added_tokens", "padding", "truncation")
     return {**{key: value for key, value in state.items() if key not in own}, "model": model}
+
+
+def _merged_model(models: Sequence[State], names: Sequence[str]) -> State:
+    """A model of all pieces ``names``, in the order of their ids."""
+    model = dict(models[0])
+    if model["type"] == "Unigram":
+        model["vocab"] = _mean_scores(names, [each["vocab"] for each in models])
+    else:
+        model["vocab"] = {name: index for index, name in enumerate(names)}
+    if "merges" in model:
+        merges = dict.fromkeys(tuple(merge) for each in models for merge in each["merges"])
+        model["merges"] = [list(merge) for merge in merges]
+    return model
 
 
 def _mean_scores(names: Sequence[str], vocabularies: Sequence[Sequence[Sequence[Any]]]) -> list[list[Any]]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..console import print_table
+
 EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
 
 
@@ -53,4 +55,15 @@ def merge(
     }
     predictions = {lang: predict_step(config.merge, teacher, packs[lang], lang) for lang, teacher in assigned.items()}
     step = merge_step(config.merge, assigned, packs, predictions, shape, start, config.seeds[0])
-    carry_out([*packs.values(), *predictions.values(), step], out, lambda folder: folder / step.key / "student")
+    results = carry_out(
+        [*packs.values(), *predictions.values(), step], out, lambda folder: folder / step.key / "student"
+    )
+    bits = {lang: results[made.key]["bits_per_character"][lang] for lang, made in predictions.items()}
+    print_table(
+        ("lang", "teacher", "teacher's bits per character", "student's"),
+        [
+            (lang, teacher.name, f"{bits[lang]:.3f}", f"{results[step.key]['bits_per_character'][lang]:.3f}")
+            for lang, teacher in assigned.items()
+        ],
+        right=("teacher's bits per character", "student's"),
+    )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bistil_ray.data.order import chunks_from, count_blocks, read_chunk
+from bistil_ray.data.order import Turns, chunks_from, count_blocks, read_chunk
 
 # Row groups of two files; one group is empty, as a shard may be.
 GROUPS = ((5, 3), (4, 0, 1))
@@ -81,3 +81,13 @@ def test_a_moved_folder_keeps_its_order(files: list[str], tmp_path: Path) -> Non
         (tmp_path / Path(file).name).write_bytes(Path(file).read_bytes())
     moved = [str(path) for path in sorted(tmp_path.iterdir())]
     assert numbers(moved, 7, 0, BLOCKS) == numbers(files, 7, 0, BLOCKS)
+
+
+def test_every_language_has_one_turn_a_round() -> None:
+    turns = Turns(languages=3, seed=7)
+    seen = [turns.at(step) for step in range(60)]
+    assert all(sorted(seen[start : start + 3]) == [0, 1, 2] for start in range(0, 60, 3))
+    assert len({tuple(seen[start : start + 3]) for start in range(0, 60, 3)}) > 1
+    assert all(
+        turns.before(step, language) == seen[:step].count(language) for step in range(60) for language in range(3)
+    )

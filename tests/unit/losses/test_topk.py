@@ -70,3 +70,12 @@ def test_probabilities_that_rounding_brings_above_one_are_taken_as_certain() -> 
     log_known = torch.tensor([[0.0, -7.0]], dtype=torch.float16)
     loss = top_k_divergence(torch.randn(1, V), torch.tensor([[1, 2]]), log_known, rest=True)
     assert torch.isfinite(loss)
+
+
+def test_the_gradient_of_draws_is_that_of_the_whole_distribution_on_average() -> None:
+    student, teacher, _, _ = student_and_teacher()
+    draws = torch.multinomial(teacher.softmax(1), 200_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    loss = top_k_divergence(student, draws, torch.full(draws.shape, -9.0, dtype=torch.float64))
+    (mean,) = torch.autograd.grad(loss, student)
+    expected = (student.softmax(1) - teacher.softmax(1)) / N
+    assert torch.allclose(mean, expected, atol=1e-3)

@@ -27,7 +27,7 @@ from bistil_ray.train.loop import Batch
 CIRCLES = {"en": ["farmer", "sings", "night", "children"], "sw": ["mto", "hakuna", "samaki", "usiku"]}
 LANGS = tuple(CIRCLES)
 COMMON = {"lr": 3e-3, "warmup": 0.0, "clip": 1.0, "precision": "fp32", "batch_size": 8, "seed": 0}
-PREDICT = {"length": 16, "mask": 0.2, "top_k": 6, "seed": 0}
+PREDICT = {"length": 16, "mask": 0.2, "top_k": 6, "kept": "likeliest", "seed": 0}
 MERGE = {
     **COMMON, "languages": list(LANGS), "body": None, "layers": 1, "hidden": 32, "heads": 2, "length": 16, "steps": 150,
     "lr": 1e-2, "mlm_weight": 0.0, "rest": False, "evaluations": 1,

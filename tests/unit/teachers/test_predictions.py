@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_what_comes_from_disk_is_the_teachers_prediction(
             logits = predictor.teacher(input_ids=torch.tensor(block.inputs_NT)).logits[0][masked[0]]
         log_probabilities = logits.log_softmax(1)
         expected = log_probabilities.topk(K)
-        assert np.array_equal(block.top_ids_MK, expected.indices)
+        assert np.array_equal(block.known_ids_MK, expected.indices)
         assert np.allclose(block.log_probabilities_MK, expected.values, rtol=2**-10)
 
 
@@ -96,3 +97,17 @@ def test_masking_follows_content_and_seed_alone(predictor: Predictor, blocks: np
     assert not np.array_equal(together.labels_NT, other.labels_NT)
     share = (together.labels_NT != IGNORED).mean()
     assert share == pytest.approx(0.2, abs=0.05)
+
+
+def test_draws_are_the_teachers_distribution_on_average(predictor: Predictor, blocks: np.ndarray) -> None:
+    many = dataclasses.replace(predictor, top_k=20_000, draws=True)
+    made = many.predict(blocks[:2])
+    alone = many.predict(blocks[1:2])
+    with torch.no_grad():
+        logits_NTV = predictor.teacher(input_ids=torch.tensor(made.inputs_NT)).logits
+    chances = logits_NTV[torch.tensor(made.labels_NT) != IGNORED].softmax(1).numpy()
+    assert np.array_equal(made.known_ids_MK[-len(alone.known_ids_MK) :], alone.known_ids_MK)
+    for drawn, expected in zip(made.known_ids_MK, chances, strict=True):
+        shares = np.bincount(drawn, minlength=len(expected)) / len(drawn)
+        assert np.allclose(shares, expected, atol=5 * np.sqrt(0.25 / len(drawn)))
+    assert np.allclose(np.exp(made.log_probabilities_MK.astype(np.float64)).sum(1), 1, rtol=1e-2)

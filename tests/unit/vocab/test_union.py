@@ -39,7 +39,7 @@ def test_across_families_only_special_tokens_are_one(tokenizers_of_all_kinds: To
     union = unite([first, second])
     assert union.size == len(first) + len(second) - len(both)
     for role in both:
-        old = [tokenizer.convert_tokens_to_ids(mine[role]) for tokenizer, mine in zip((first, second), roles, strict=True)]
+        old = first.convert_tokens_to_ids(roles[0][role]), second.convert_tokens_to_ids(roles[1][role])
         assert union.maps[0][old[0]] == union.maps[1][old[1]], role
 
 
@@ -47,7 +47,7 @@ def test_no_two_tokens_of_a_teacher_become_one(tokenizers_of_all_kinds: Tokenize
     union = unite(list(tokenizers_of_all_kinds.values()))
     for ids in union.maps:
         assert len(set(ids.tolist())) == len(ids)
-        assert 0 <= ids.min() and ids.max() < union.size
+        assert ids.min() >= 0 and ids.max() < union.size
 
 
 def test_a_special_string_that_is_an_ordinary_token_elsewhere_stays_two() -> None:
