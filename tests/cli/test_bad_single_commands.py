@@ -24,6 +24,7 @@ FINETUNE = (
     "--out",
     "{out}",
 )
+EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,8 @@ FINETUNE = (
         (("pretrain", "--tokenizer", "{teacher}", *DISTILL[3:], "--langs", "sw", "--hidden", "100", "--heads", "3"),
          "--hidden 100 is not divisible by --heads 3"),
         (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "ha"), "no test data for 'ha'"),
-        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw"), "is not fine-tuned for token-classification"),
-        (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "sw", "--task", "chess"), "--task 'chess'"),
+        (EVALUATE, "is not fine-tuned for token-classification"),
+        ((*EVALUATE, "--task", "chess"), "--task 'chess'"),
     ],
 )  # fmt: skip
 def test_single_commands(
