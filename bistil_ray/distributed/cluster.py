@@ -11,9 +11,9 @@ import psutil
 import ray
 import torch
 
-from ..config import Execution
 from ..errors import ClusterError, ConfigError
 from ..planning.plan import Plan
+from ..settings import Execution
 from .launch import Slot
 
 STARTS = 4

@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
-from ..config import Pruning
 from ..planning.plan import Plan
+from ..settings import Pruning
 
 MEASURE = "bits_per_character"
 Make = Callable[[], AsyncHyperBandScheduler]

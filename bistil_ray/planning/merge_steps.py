@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from ..config import Merging, Optimisation
 from ..facts import TeacherFacts
+from ..settings import Merging, Optimisation
 from .step import Step, make_step
 from .text_steps import Shape
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..config import RunConfig, Vocabulary
+from ..config import RunConfig
 from ..facts import Facts, TeacherFacts
 from ..recipes import TEACHER
+from ..settings import Vocabulary
 from .step import Step
 from .task_steps import evaluate_step, finetune_step, task_teacher_step
 from .text_steps import Shape, adapt_step, default_depth, distil_step, given_sft_step, pack_step

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config import RUNTIME_SETTINGS, Optimisation
 from ..facts import Input
+from ..settings import RUNTIME_SETTINGS, Optimisation
 
 # Raised when the algorithm of a kind of step changes its results: then its old steps no longer count as done.
 VERSIONS = {

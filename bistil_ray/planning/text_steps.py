@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..config import Adaptation, Distillation, Optimisation, Packing, Vocabulary
 from ..facts import Input, TeacherFacts
 from ..recipes import RECIPES, phase_1_settings
+from ..settings import Adaptation, Distillation, Optimisation, Packing, Vocabulary
 from .step import Step, make_step
 
 

@@ -19,10 +19,10 @@ def adapt(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as adapt.lr=1e-4.")] = None,
 ) -> None:
     """Tune a teacher sparsely to the text of one language (LT-SFT)."""
-    from bistil_ray.config import Vocabulary
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import look_at_corpus, look_at_teacher
     from bistil_ray.planning.text_steps import adapt_step, pack_step
+    from bistil_ray.settings import Vocabulary
     from bistil_ray.steps.adapt import sft_folder
 
     from .single import carry_out, only_language

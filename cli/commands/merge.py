@@ -27,11 +27,11 @@ def merge(
 ) -> None:
     """Merge teachers of different languages and vocabularies into one student of all these languages."""
     from bistil_ray.assignment import check_predictions, language_of, parse_assignment, student_shape
-    from bistil_ray.config import Vocabulary
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher
     from bistil_ray.planning.merge_steps import merge_step, predict_step
     from bistil_ray.planning.text_steps import pack_step
+    from bistil_ray.settings import Vocabulary
 
     from .single import carry_out
 

@@ -11,9 +11,10 @@ from ..console import print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bistil_ray.config import Execution, RunConfig
+    from bistil_ray.config import RunConfig
     from bistil_ray.distributed.cluster import Resources
     from bistil_ray.planning.plan import Plan
+    from bistil_ray.settings import Execution
 
 # Sustained training speed assumed in estimates, FLOP/s: a CPU core without matrix units, a GPU at a third of its peak.
 CPU_CORE_FLOPS = 3e10

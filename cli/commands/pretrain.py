@@ -29,11 +29,11 @@ def pretrain(
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
 ) -> None:
     """Train a BERT by masked language modelling on several languages, turn by turn."""
-    from bistil_ray.config import Optimisation, Packing, Vocabulary
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_corpus, look_at_tokenizer
     from bistil_ray.languages import parse_languages
     from bistil_ray.planning.text_steps import pack_step, pretrain_step
+    from bistil_ray.settings import Optimisation, Packing, Vocabulary
 
     from .single import carry_out
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import FIFOScheduler
 
-from bistil_ray.config import Pruning
 from bistil_ray.distributed.scheduler import MEASURE, PerGroupScheduler, make_scheduler
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
+from bistil_ray.settings import Pruning
 
 CONTINUE, STOP = FIFOScheduler.CONTINUE, FIFOScheduler.STOP
 MOST = 1000

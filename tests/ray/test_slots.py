@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bistil_ray.config import Execution
 from bistil_ray.distributed.cluster import Resources, find_slot
 from bistil_ray.errors import ConfigError
 from bistil_ray.planning.plan import Plan
+from bistil_ray.settings import Execution
 
 GB = 1e9
 PLAN = Plan((), largest_model=1_000_000)

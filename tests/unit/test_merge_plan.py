@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bistil_ray.config import Merging, Packing, Vocabulary
 from bistil_ray.facts import Input, TeacherFacts
 from bistil_ray.planning.merge_steps import merge_step, predict_step
 from bistil_ray.planning.step import Step
 from bistil_ray.planning.text_steps import Shape, pack_step
+from bistil_ray.settings import Merging, Packing, Vocabulary
 
 TEXTS = {lang: Input("corpora", f"text of {lang}") for lang in ("en", "sw")}
 
