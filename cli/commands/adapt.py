@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..console import stderr
+
 EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
 
 
@@ -37,4 +39,10 @@ def adapt(
     whole = Vocabulary(threshold=0)
     pack = pack_step((target,), config.text_column, whole, config.packing, facts.tokenizer, texts)
     step = adapt_step(config.adapt, facts, pack, target)
-    carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key))
+    found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key))[step.key]
+    before, after = (found[name][target] for name in ("bits_per_character_before", "bits_per_character"))
+    stderr().print(
+        f"Bits per character of held-out text: {before:.3f} before, {after:.3f} after; "
+        f"{found['parameters']:,} parameters changed",
+        highlight=False,
+    )
