@@ -36,7 +36,9 @@ def task_teacher_step(
     tokens = int(epochs * sum(task.train_rows.values()) * TOKENS_PER_SENTENCE)
     flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
     inputs = {"teacher": teacher.model, **_training_inputs(task, config.taught_in)}
-    phase = config.teach.model_copy(update={"density": density})
+    # Without a density nothing is sparse: then the length of that phase is no part of what the step is.
+    sparse_epochs = 0.0 if density is None else config.teach.sparse_epochs
+    phase = config.teach.model_copy(update={"density": density, "sparse_epochs": sparse_epochs})
     return make_step("task-teacher", settings, inputs, needs or {}, about, phase, tokens, flops)
 
 

@@ -10,6 +10,10 @@ from ..recipes import TEACHER
 from .records import Record
 
 
+SPARSE_TEACHER = "teacher, sparse"
+"""The row of the teachers that recipe ``teacher`` tunes; ``teacher`` is the one that students learn from."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """The records that differ in nothing but the seed."""
@@ -53,11 +57,11 @@ def compare_recipes(records: Sequence[Record]) -> tuple[tuple[str, ...], list[tu
     best: dict[tuple[str, str], Setting] = {}
     for setting in settings_of(records):
         first = setting.records[0]
-        place = first.recipe, first.lang
+        place = _row_of(first), first.lang
         if place not in best or setting.validation > best[place].validation:
             best[place] = setting
     languages = list(dict.fromkeys(record.lang for record in records))
-    recipes = sorted(dict.fromkeys(record.recipe for record in records), key=lambda recipe: recipe != TEACHER)
+    recipes = sorted(dict.fromkeys(map(_row_of, records)), key=lambda recipe: recipe not in (TEACHER, SPARSE_TEACHER))
     rows = []
     for recipe in recipes:
         chosen = [best.get((recipe, lang)) for lang in languages]
@@ -67,6 +71,10 @@ def compare_recipes(records: Sequence[Record]) -> tuple[tuple[str, ...], list[tu
             cells.append(f"{fmean(scores):.3f}" if len(scores) == len(languages) else "-")
         rows.append((recipe, *cells))
     return ("recipe", *languages, *(("mean",) if len(languages) > 1 else ())), rows
+
+
+def _row_of(record: Record) -> str:
+    return SPARSE_TEACHER if record.recipe == TEACHER and record.density is not None else record.recipe
 
 
 def _shown(setting: Setting) -> str:
