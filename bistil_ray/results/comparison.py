@@ -9,7 +9,6 @@ from statistics import fmean, stdev
 from ..recipes import TEACHER
 from .records import Record
 
-
 SPARSE_TEACHER = "teacher, sparse"
 """The row of the teachers that recipe ``teacher`` tunes; ``teacher`` is the one that students learn from."""
 
