@@ -100,3 +100,15 @@ def test_sfts_of_composable_sft_are_taken_as_they_are(
     given, own = (weights(place(each, work, "evaluate") / "model") for each in (plan, trained))
     # composable-sft keeps differences in float32.
     assert all(torch.allclose(given[name], own[name], rtol=0, atol=1e-6) for name in own)
+
+
+def test_labels_of_several_languages_are_each_learned_under_their_own_sft(
+    plan_for: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_for(f"adapt={FEW}", "task_sources=[en,sw]", "teach.density=0.2", "teach.sparse_epochs=1")
+    results = run_here(plan, work)
+    (taught,) = (step for step in plan if step.kind == "task-teacher")
+    (student,) = (step for step in plan if step.kind == "finetune")
+    assert {"sft-en", "sft-sw"} <= set(taught.needs) and {"sft-en", "sft-sw"} <= set(student.needs)
+    assert results[student.key]["record"]["teacher_score"] is not None
+    assert load_delta(work / student.key / "sft").parameters > 0
