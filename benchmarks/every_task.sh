@@ -7,7 +7,7 @@ shared=$1
 storage=$2
 shift 2
 for task in ${*:-ner pos dep nli qa topic sentiment}; do
-  # Whole texts need a warm-up with this teacher: without one it stays at the most frequent label.
+  # Heads on whole texts get a warm-up; whether this teacher needs it was not measured.
   source=en lang=sw more=(--set teach.warmup=0.1 --set finetune.warmup=0.1)
   case $task in
     ner) epochs=0.2 more=(--set label_map.DATE=O) ;;
