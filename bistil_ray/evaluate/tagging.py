@@ -38,11 +38,6 @@ def span_scores(gold: Tags, predicted: Tags) -> SpanScores:
     return SpanScores(float(precision), float(recall), float(f1), by_type)
 
 
-def span_f1(gold: Tags, predicted: Tags) -> float:
-    """Give the micro-averaged F1 over spans, a fraction."""
-    return span_scores(gold, predicted).f1
-
-
 def word_scores(gold: Tags, predicted: Tags) -> LabelScores:
     """Compare tags word by word."""
     return label_scores([tag for tags in gold for tag in tags], [tag for tags in predicted for tag in tags])

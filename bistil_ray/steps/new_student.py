@@ -25,6 +25,10 @@ STATES_PER_UNIT = 4
 """How many tokens are sampled, in multiples of the student's width, to find the directions that matter."""
 
 
+CHOICES = {"layers": None, "distilbert-layers": "distilbert", "random": "bottom"}
+"""The teacher's layers by how a student starts: those of the run, DistilBERT's, or any, for their shape alone."""
+
+
 class NewStudent(NamedTuple):
     """A student before phase 1, how it aligns with its teacher, and the maps of the teacher's states to its width."""
 
@@ -38,12 +42,9 @@ def new_student(teacher: PreTrainedModel, settings: Mapping[str, Any], pack: Pat
 
     ``projections`` is empty at the teacher's width; otherwise it holds one map for each aligned state.
     """
-    choice = settings.get("layer_choice", "regular")
+    choice = CHOICES[settings["start"]] or settings["layer_choice"]
     depths = teacher.config.num_hidden_layers, settings["layers"]
-    start = "distilbert" if settings["start"] == "distilbert-layers" else choice
-    mapping = layer_map(*depths, start) if settings["start"] != "random" else range(settings["layers"])
-    family = family_of(teacher.config)
-    student = build_student(teacher, family.fitting_layers(mapping))
+    student = build_student(teacher, family_of(teacher.config).fitting_layers(layer_map(*depths, choice)))
     projections: list[Tensor] = []
     if settings["hidden"] != teacher.config.hidden_size:
         states = align_layers(*depths, choice).teacher_hidden

@@ -28,13 +28,11 @@ class TripleDistillation:
     """DistilmBERT's objective: the teacher's predictions, the masked tokens, the direction of the last hidden states.
 
     Both models are whole masked language models of one vocabulary and width. Weights and temperature are those of the
-    published recipe, which compares predictions at all tokens. ``masked_only`` compares them at the masked ones,
-    so that no other logits are made: less time and memory with a large vocabulary. The other terms stay the same.
+    published recipe, which compares predictions at all tokens.
     """
 
     model: PreTrainedModel
     teacher: PreTrainedModel
-    masked_only: bool = False
 
     def __post_init__(self) -> None:
         """Freeze the teacher."""
@@ -44,16 +42,15 @@ class TripleDistillation:
         """Count positions and masked tokens."""
         positions = float(batch["attention_mask"].sum())
         masked = float((batch["labels"] != IGNORED).sum())
-        return {"kl": masked if self.masked_only else positions, "mlm": masked, "cosine": positions}
+        return {"kl": positions, "mlm": masked, "cosine": positions}
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
         """KL divergence at temperature 2, cross-entropy of masked tokens, cosine distance; weighted 5, 2 and 1."""
         valid_BT, labels_BT = batch["attention_mask"].bool(), batch["labels"]
-        compared_BT = labels_BT != IGNORED if self.masked_only else valid_BT
         with torch.no_grad():
-            taught_BTD, taught_NV = states_and_logits_at(self.teacher, model_inputs(self.teacher, batch), compared_BT)
-        seen_BTD, seen_NV = states_and_logits_at(self.model, model_inputs(self.model, batch), compared_BT)
-        labels_N = labels_BT[compared_BT]
+            taught_BTD, taught_NV = states_and_logits_at(self.teacher, model_inputs(self.teacher, batch), valid_BT)
+        seen_BTD, seen_NV = states_and_logits_at(self.model, model_inputs(self.model, batch), valid_BT)
+        labels_N = labels_BT[valid_BT]
         masked_N = labels_N != IGNORED
         entropy = functional.cross_entropy(at_least_float32(seen_NV[masked_N]), labels_N[masked_N], reduction="sum")
         terms = {

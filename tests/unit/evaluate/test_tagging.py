@@ -9,9 +9,13 @@ import pytest
 import torch
 from seqeval.metrics import f1_score
 
-from bistil_ray.evaluate.tagging import span_f1, span_scores, word_scores
+from bistil_ray.evaluate.tagging import Tags, span_scores, word_scores
 
 LABELS = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
+
+
+def span_f1(gold: Tags, predicted: Tags) -> float:
+    return span_scores(gold, predicted).f1
 
 
 def test_a_span_counts_with_exact_borders_and_type() -> None:

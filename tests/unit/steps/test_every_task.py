@@ -107,6 +107,15 @@ def test_baselines_learn_the_task_from_labels(recipe: str, plan_of: Callable[...
     assert "loss_tags" in lines and "loss_hidden" not in lines
 
 
+def test_a_student_that_starts_from_chance_may_have_any_depth_and_width(
+    plan_of: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_of("pos", "recipes=[minilmv2]", "layers=[3]", "hidden=[16]")
+    results = run_here(plan, work)
+    (key,) = (step.key for step in plan if step.kind == "finetune")
+    assert (results[key]["record"]["layers"], results[key]["record"]["hidden"]) == (3, 16)
+
+
 def test_the_recipe_teacher_is_a_sparse_fine_tuning_of_the_teacher(
     plan_of: Callable[..., Plan], work: Path, bert_folder: Path
 ) -> None:
