@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: sweep test check clean
+.PHONY: sweep test check audit docs clean
 
 # The whole way from corpora to students, on the sample that comes with the package.
 sweep: .venv/installed
@@ -16,6 +16,14 @@ test: .venv/installed-dev
 check: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+# Dependencies with known holes; this asks pypi.org.
+audit: .venv/installed-dev
+	@$(BIN)/python .ci/audit.py
+
+# The references of commands and settings, as the program says them now.
+docs: .venv/installed
+	$(BIN)/python -m docs.reference
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,16 +6,18 @@ Unknown keys are refused with the nearest known one; every error is one line tha
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from .config import RunConfig, RunDraft
+from .credentials import ENVIRONMENT, holds_credentials
 from .errors import ConfigError
+from .storage import local_path
 
 # Flags of the command line that are not named after the key they set.
 FLAG_KEYS = {
@@ -36,6 +38,10 @@ ALLOWED = {
     "model_type": "must hold key: value pairs",
     "tuple_type": "must be a list",
 }
+
+# A value in an error: enough to know it again, however large it is.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 
 Config = TypeVar("Config", bound=RunConfig)
 
@@ -66,10 +72,7 @@ def load_draft(
 
 def read_config(source: str) -> dict[str, Any]:
     """Read the YAML of a file or of a shipped configuration by name."""
-    try:
-        values = yaml.safe_load(_config_text(source))
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"--config {source!r} is not YAML: {problem}") from problem
+    values = parse_yaml(_config_text(source), f"--config {source!r}")
     if values is not None and not isinstance(values, dict):
         raise ConfigError(f"--config {source!r} must hold key: value pairs, but holds a {type(values).__name__}")
     return values or {}
@@ -85,13 +88,29 @@ def shipped_configs() -> dict[str, str]:
     }
 
 
+def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401
+    """Parse YAML; ConfigError, naming ``what``, for what is none.
+
+    So it is for values that only look like dates or numbers, and for what is nested too deeply.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as problem:
+        line = "" if problem.problem_mark is None else f" in line {problem.problem_mark.line + 1}"
+        raise ConfigError(f"{what} is not YAML: {problem.problem or problem.context}{line}") from problem
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise ConfigError(f"{what} is not YAML: {str(problem).splitlines()[0]}") from problem
+
+
 def _config_text(source: str) -> str:
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_file():
         try:
             return path.read_text(encoding="utf-8")
         except OSError as problem:
             raise ConfigError(f"--config {source!r} cannot be read: {problem.strerror}") from problem
+        except UnicodeDecodeError as problem:
+            raise ConfigError(f"--config {source!r} is not YAML: no text in UTF-8 ({problem.reason})") from problem
     shipped = shipped_configs()
     if source in shipped:
         return shipped[source]
@@ -112,10 +131,7 @@ def _gathered(
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override!r} has no '=': write --set key=value, such as --set distil.steps=1000")
-        try:
-            _put(values, key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError as problem:
-            raise ConfigError(f"--set {override!r}: the value is not YAML") from problem
+        _put(values, key.strip(), parse_yaml(text, f"--set {override!r}: the value"))
         _refuse_unknown(values, f"--set {override}")
     for flag, value in flags.items():
         if value is not None:
@@ -177,16 +193,29 @@ def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 
 def _validated(model: type[Config], values: Mapping[str, Any], flags: Mapping[str, Any]) -> Config:
+    for key, value in values.items():
+        if any(map(holds_credentials, _texts(value, set()))):
+            raise ConfigError(f"{_flag_of(key, flags) or key} holds credentials: {ENVIRONMENT}")
     try:
         return model.model_validate(values)
     except ValidationError as problem:
         raise ConfigError(_first_mistake(problem, flags)) from problem
 
 
+def _texts(value: Any, seen: set[int]) -> Iterator[str]:  # noqa: ANN401
+    """Every text in a value, whatever it is nested in; what YAML repeats by reference once."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple) and id(value) not in seen:
+        seen.add(id(value))
+        for part in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(part, seen)
+
+
 def _first_mistake(problem: ValidationError, flags: Mapping[str, Any]) -> str:
     first = problem.errors()[0]
     key = ".".join(_known_path(first["loc"]))
-    flag = next((f"--{name.replace('_', '-')}" for name in flags if FLAG_KEYS.get(name, name) == key), None)
+    flag = _flag_of(key, flags)
     if first["type"] == "missing":
         return f"{key} is not set: give it with {flag or f'--set {key}=...'} or in the configuration file"
     cause = first.get("ctx", {}).get("error")
@@ -195,7 +224,11 @@ def _first_mistake(problem: ValidationError, flags: Mapping[str, Any]) -> str:
     allowed = str(cause or ALLOWED.get(first["type"]) or first["msg"].replace("Input should", "must"))
     if isinstance(first["input"], bool):
         allowed += " (YAML reads a bare no, off, yes or on as a truth value: put it in quotes)"
-    return f"{flag or key} is {first['input']!r}: {allowed}"
+    return f"{flag or key} is {_SHORT.repr(first['input'])}: {allowed}"
+
+
+def _flag_of(key: str, flags: Mapping[str, Any]) -> str | None:
+    return next((f"--{name.replace('_', '-')}" for name in flags if FLAG_KEYS.get(name, name) == key), None)
 
 
 def _known_path(place: Sequence[str | int]) -> Iterator[str]:

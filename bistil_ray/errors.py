@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from .credentials import masked
+
+# Characters of a message that are looked at, and that are shown: it may quote a value of any size.
+_READ, _SHOWN = 20_000, 2_000
+
 
 class BistilError(Exception):
     """A user's mistake or a condition they can mend: shown as one ``error:`` line, exit code 2, no traceback."""
+
+    def __init__(self, message: str) -> None:
+        """Say ``message``, wherever the error ends up, without the credentials that it may repeat, and not too long."""
+        text = masked(message[:_READ])
+        super().__init__(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 305]} ... {text[-300:]}")
 
 
 class ConfigError(BistilError):
@@ -17,6 +27,10 @@ class DataError(BistilError):
 
 class ModelError(BistilError):
     """A teacher, student or tokenizer that cannot be loaded or does not fit its use."""
+
+
+class TrainingError(BistilError):
+    """A training that cannot go on: numbers that are not finite, or too little memory."""
 
 
 class StorageError(BistilError):

@@ -8,8 +8,10 @@ import shutil
 import urllib.request
 from collections.abc import Iterator
 from importlib import import_module, metadata
-from pathlib import Path
 from typing import NamedTuple
+
+from bistil_ray.credentials import masked
+from bistil_ray.storage import local_path
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray")
 HUB_TIMEOUT_SECONDS = 3.0
@@ -85,7 +87,7 @@ def _memory() -> Finding:
 
 
 def _disk(storage: str) -> Finding:
-    folder = Path(storage).expanduser().absolute()
+    folder = local_path(storage).absolute()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Finding("storage", "problem", f"{folder} cannot be written; choose another folder with --storage")
@@ -101,10 +103,11 @@ def _hub() -> Finding:
         if os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}:
             return Finding("model hub", "note", f"not asked: {variable} is set. {WITHOUT_HUB}")
     address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    shown = masked(address)
     try:
         request = urllib.request.Request(address, method="HEAD")
         with urllib.request.urlopen(request, timeout=HUB_TIMEOUT_SECONDS):
-            return Finding("model hub", "ok", f"{address} answers")
+            return Finding("model hub", "ok", f"{shown} answers")
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "reason", problem)
-        return Finding("model hub", "note", f"{address} cannot be reached ({reason}). {WITHOUT_HUB}")
+        return Finding("model hub", "note", f"{shown} cannot be reached ({masked(str(reason))}). {WITHOUT_HUB}")

@@ -14,7 +14,9 @@ from typing import Annotated
 import typer
 
 from bistil_ray import __version__
+from bistil_ray.credentials import masked
 from bistil_ray.errors import BistilError
+from bistil_ray.terminal import visible
 
 # The modules of commands/. A module holds the function of its own name and EPILOG or, for a command that has commands
 # of its own, ``app``. All are imported at every call: what is heavy is imported inside the functions.
@@ -33,6 +35,7 @@ COMMANDS = (
     "dashboard",
     "corpus",
     "configs",
+    "cluster",
     "doctor",
 )
 
@@ -78,7 +81,7 @@ def main(args: Sequence[str] | None = None) -> int:
         )
     except (BistilError, typer.TyperException) as error:
         if len(words) < len(given):
-            traceback.print_exc()
+            typer.echo(masked(traceback.format_exc()), err=True)
         typer.echo(f"error: {_one_line(error)}", err=True)
         return USER_MISTAKE
     except (KeyboardInterrupt, typer.Abort):
@@ -88,6 +91,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _one_line(error: BistilError | typer.TyperException) -> str:
     if isinstance(error, typer.TyperException):
-        text = error.format_message()
-        return text[:1].lower() + text[1:].rstrip(".")
-    return " ".join(str(error).split())
+        text = masked(error.format_message())
+        text = text[:1].lower() + text[1:].rstrip(".")
+    else:
+        text = str(error)
+    return visible(" ".join(text.split()))

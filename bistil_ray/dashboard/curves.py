@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from sys import float_info
+from typing import Any, TypeGuard
 
 MOST_CURVES = 300
 """Steps whose curves a page holds: more can neither be told apart nor kept small."""
@@ -34,16 +35,21 @@ def curves_of(metrics: Iterable[Mapping[str, Any]], most: int = MOST_POINTS) -> 
     points: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
     for line in metrics:
         step, tokens, phase = line.get("step"), line.get("tokens"), str(line.get("phase", ""))
-        if not isinstance(step, int) or not isinstance(tokens, int | float):
+        if not isinstance(step, int) or not _is_figure(tokens):
             continue
         for name, value in line.items():
-            if name.startswith(("loss", BITS)) and isinstance(value, int | float) and value == value:
+            if name.startswith(("loss", BITS)) and _is_figure(value):
                 points.setdefault((phase, name), {})[step] = (tokens, value)
     curves = []
     for (phase, name), by_step in points.items():
         tokens, values = zip(*(by_step[step] for step in sorted(by_step)), strict=True)
         curves.append(Curve(phase, name, thinned(tokens, most), thinned(values, most)))
     return curves
+
+
+def _is_figure(value: object) -> TypeGuard[float]:
+    """Tell a number that can be drawn: a killed writer, or another program, may leave anything."""
+    return isinstance(value, int | float) and abs(value) <= float_info.max
 
 
 def thinned(values: Sequence[float], most: int) -> tuple[float, ...]:

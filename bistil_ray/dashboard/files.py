@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.parquet import explained
 from ..errors import StorageError
 from ..results.records import MARKS_OF_A_RUN, find_run
 from ..storage import open_filesystem
@@ -33,18 +37,21 @@ class RunFiles:
         return self.run.rsplit("/", 1)[-1]
 
     def text(self, path: str) -> str | None:
-        """Read a file; None where there is none."""
-        try:
-            with self.filesystem.open_input_stream(path, compression=None) as stream:
-                return str(stream.read().decode("utf-8", "replace"))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        """Read a file; None where there is none, or where a link or a name in a plan leads out of run and steps."""
+        if not self._holds(path):
             return None
+        with explained(path):
+            try:
+                with self.filesystem.open_input_stream(path, compression=None) as stream:
+                    return str(stream.read().decode("utf-8", "replace"))
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
 
     def json(self, path: str) -> dict[str, Any]:
         """Read a JSON object; an empty one where there is none, or none that is whole."""
         try:
             value = json.loads(self.text(path) or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 
@@ -55,8 +62,22 @@ class RunFiles:
 
     def modified(self, paths: Iterable[str]) -> Iterator[float | None]:
         """Give for each file when it was last written, in seconds since 1970; None where there is none."""
-        for found in self.filesystem.get_file_info(list(paths)):
+        with explained(self.run):
+            infos = self.filesystem.get_file_info(list(paths))
+        for found in infos:
             yield found.mtime_ns / 1e9 if found.is_file and found.mtime_ns is not None else None
+
+    def _holds(self, path: str) -> bool:
+        """Tell whether a file is one of the run's or its steps'."""
+        from pyarrow.fs import LocalFileSystem
+
+        if not isinstance(self.filesystem, LocalFileSystem):
+            return ".." not in path.split("/")
+        return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in self._real_folders)
+
+    @cached_property
+    def _real_folders(self) -> tuple[str, ...]:
+        return os.path.realpath(self.run), os.path.realpath(self.steps)
 
 
 def open_run_files(place: str) -> RunFiles:
@@ -76,7 +97,7 @@ def json_lines(text: str | None) -> Iterator[dict[str, Any]]:
     for line in (text or "").split("\n"):
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             yield value

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from ..config_sources import parse_yaml
 from ..results.records import RESULTS, Record, parse_records
 from ..results.tables import best_per_language
 from ..storage import DONE, RESULT
+from .checked import PLAN, SETTINGS, STATUS, checked
+from .checked import RESULT as STEP_RESULT
 from .curves import MOST_CURVES, Curve, curves_of, worth_a_curve
 from .files import RunFiles, json_lines
 from .progress import StepState, state_of
@@ -51,8 +52,9 @@ class RunReader:
         """Read where the run stands; raises StorageError where ``results.jsonl`` holds what is no record."""
         files = self._files
         records = parse_records((files.text(f"{files.run}/{RESULTS}") or "").encode(), f"{files.run}/{RESULTS}")
-        steps = files.json(f"{files.run}/plan.json").get("steps") or [_step_of(record) for record in records]
-        told = files.json(f"{files.run}/status.json")
+        plan = checked(PLAN, files.json(f"{files.run}/plan.json"), f"{files.run}/plan.json")
+        steps = plan.get("steps") or [_step_of(record) for record in records]
+        told = checked(STATUS, files.json(f"{files.run}/status.json"), f"{files.run}/status.json")
         self._read_results([step["key"] for step in steps])
         running = [key for key, state in told.items() if state.get("state") == "running" and key not in self._results]
         tokens = {key: _trained(json_lines(files.text(self._path(key, METRICS)))) for key in running}
@@ -65,7 +67,7 @@ class RunReader:
             name=files.name,
             place=files.run,
             steps_folder=files.steps,
-            config=yaml.safe_load(files.text(f"{files.run}/config.yaml") or "{}") or {},
+            config=_settings_in(files.text(f"{files.run}/config.yaml"), f"{files.run}/config.yaml"),
             steps=steps,
             states=states,
             records=records,
@@ -82,7 +84,11 @@ class RunReader:
         marks = self._files.modified(self._path(key, DONE) for key in open_ones)
         done = [key for key, written in zip(open_ones, marks, strict=True) if written is not None]
         results = self._files.all_json(self._path(key, RESULT) for key in done)
-        self._results |= {key: result for key, result in zip(done, results, strict=True) if result}
+        self._results |= {
+            key: checked(STEP_RESULT, result, self._path(key, RESULT))
+            for key, result in zip(done, results, strict=True)
+            if result
+        }
 
     def _read_curves(self, states: Sequence[StepState], ranked: Iterable[str]) -> dict[str, list[Curve]]:
         chosen = worth_a_curve({state.key: state.state for state in states}, ranked)
@@ -94,6 +100,11 @@ class RunReader:
             if found:
                 curves[key] = found
         return curves
+
+
+def _settings_in(text: str | None, place: str) -> dict[str, Any]:
+    found: dict[str, Any] = checked(SETTINGS, parse_yaml(text or "{}", place) or {}, place)
+    return found
 
 
 def _step_of(record: Record) -> dict[str, Any]:
@@ -108,7 +119,9 @@ def _trained(metrics: Iterable[Mapping[str, Any]]) -> int:
     reached: dict[str, int] = {}
     for line in metrics:
         phase = str(line.get("phase", ""))
-        reached[phase] = max(reached.get(phase, 0), int(line.get("tokens") or 0)) if "loss" in line else 0
+        tokens = line.get("tokens")
+        if "loss" in line and isinstance(tokens, int):
+            reached[phase] = max(reached.get(phase, 0), tokens)
     return sum(reached.values())
 
 

@@ -64,6 +64,15 @@ class _Handler(BaseHTTPRequestHandler):
         except BistilError as problem:
             self.send_error(500, explain=str(problem))
 
+    def _refuse(self) -> None:
+        """Answer whoever wants something other than to read: method not allowed."""
+        self.send_response(405)
+        self.send_header("Allow", "GET")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refuse
+
     def _send(self, kind: str, text: str) -> None:
         body = text.encode()
         self.send_response(200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ..languages import language_name
 from ..results.records import Record
 from .description import METHODS, TASKS, data_used, settings_used
 from .heads import Head, head_of, read_config
+from .markdown import code, words
 from .origin import Origin
 from .scoreboard import scores_beside_peers
 from .usage import program
@@ -96,26 +98,28 @@ def _hub_id_of_teacher(origin: Origin) -> str | None:
     places = origin.config.teachers if origin.config is not None else ()
     for place in places:
         if place.rstrip("/").endswith(origin.record.teacher):
-            is_id = place.count("/") <= 1 and not place.startswith((".", "/", "~")) and not Path(place).exists()
-            return place if is_id else None
+            return place if re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", place) and not Path(place).exists() else None
     return None
 
 
 def _title(head: Head, record: Record | None = None) -> str:
     if record is None:
         return f"A model for {head.name}"
-    of = f"student of {record.teacher}" if record.is_student else record.teacher
-    return f"{language_name(record.lang)} {TASKS.get(record.task, record.task)}: {of}"
+    of = f"student of {words(record.teacher)}" if record.is_student else words(record.teacher)
+    return f"{language_name(record.lang)} {TASKS.get(record.task) or words(record.task)}: {of}"
 
 
 def _summary(head: Head, origin: Origin) -> str:
     record = origin.record
     target, source = language_name(record.lang), language_name(record.source)
     what = "a bilingual student of" if record.is_student else "the fine-tuned"
+    if record.assignment is not None:
+        what = f"a student of several teachers ({words(record.assignment)}), in {target} of"
     sources = ", ".join(map(language_name, origin.taught_in))
     return (
         f"This model {head.about} in {target} ({record.lang}); it also knows {source} ({record.source}). It is {what} "
-        f"`{record.teacher}`, made with bistil-ray. It learned its task (`{record.task}`) from labels in {sources} only"
+        f"{code(record.teacher)}, made with bistil-ray. It learned its task ({code(record.task)}) from labels in "
+        f"{sources} only"
         f"{'' if record.lang in origin.taught_in else ': zero-shot in its language'}."
     )
 
@@ -133,7 +137,7 @@ def _limits(head: Head, origin: Origin | None) -> str:
         limits += [
             f"It is meant for {language_name(record.lang)} and {language_name(record.source)}: its vocabulary was cut "
             "to them, and other languages come out as unknown tokens."
-            if record.is_student
+            if record.is_student and record.assignment is None
             else "It was scored on one language here.",
             "Its scores were measured on one test set: expect other numbers on other kinds of text.",
         ]

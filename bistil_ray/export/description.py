@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ..config import RunConfig
 from ..languages import language_name
-from ..recipes import RECIPES, TEACHER
+from ..recipes import MERGEDISTILL, RECIPES, TEACHER
+from .markdown import code, words
 from .origin import Origin
 
 TASKS: Mapping[str, str] = {
@@ -34,6 +35,11 @@ METHODS: Mapping[str, str] = {
     "minilmv2": f"A baseline: random weights that learned relations of the teacher's attention (MiniLMv2). {_LABELS}",
     "distilmbert": f"A baseline: distilled with DistilmBERT's mix of losses from every second layer. {_LABELS}",
     "scratch": f"A baseline: a masked language model trained from random weights, without a teacher. {_LABELS}",
+    MERGEDISTILL: (
+        "MergeDistill: one student of several teachers, each of which knows some of the languages, with the union of "
+        "their vocabularies. It learned what each language's teacher predicts for masked tokens of plain text in it. "
+        f"{_LABELS}"
+    ),
     TEACHER: "The teacher as it is, fine-tuned on the task: nothing was distilled.",
 }
 
@@ -41,7 +47,7 @@ METHODS: Mapping[str, str] = {
 def settings_used(origin: Origin) -> str:
     """List the settings that the model was made with, as Markdown."""
     record, config = origin.record, origin.config
-    items = [f"teacher `{record.teacher}`, recipe `{record.recipe}`, seed {record.seed}"]
+    items = [f"teacher {code(record.teacher)}, recipe `{record.recipe}`, seed {record.seed}"]
     if record.density is not None:
         items.append(f"density {record.density:g}: the share of the encoder that fine-tuning could change")
     if config is not None:
@@ -58,11 +64,15 @@ def data_used(origin: Origin, licence: str) -> str:
     if config is None:
         return "The run's configuration is gone: where its texts and labels came from is not known here."
     taught = ", ".join(config.taught_in)
-    items = [f"labels ({taught}): `{config.task_data}`", f"test sets: `{config.task_data}`"]
+    items = [f"labels ({taught}): {code(config.task_data)}", f"test sets: {code(config.task_data)}"]
     if record.is_student:
-        items.insert(0, f"texts in {language_name(record.source)} and {language_name(record.lang)}: `{config.corpora}`")
+        items.insert(
+            0, f"texts in {language_name(record.source)} and {language_name(record.lang)}: {code(config.corpora)}"
+        )
     if config.label_map:
-        items.append(f"labels renamed: {', '.join(f'{old} to {new}' for old, new in config.label_map.items())}")
+        items.append(
+            f"labels renamed: {', '.join(f'{words(old)} to {words(new)}' for old, new in config.label_map.items())}"
+        )
     return "\n".join(f"- {item}" for item in items) + (
         "\n\nLicences of the data and of the teacher were not recorded: they are unknown here, and yet bind whoever "
         f"uses the model. Licence of the model itself: {licence}."

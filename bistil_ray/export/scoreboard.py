@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..languages import language_name
 from ..results.records import Record
+from .markdown import words
 from .origin import Origin
 
 
@@ -34,7 +35,7 @@ def _row(name: str, record: Record) -> str:
 
 
 def _name(record: Record) -> str:
-    return f"student of {record.teacher}" if record.is_student else f"teacher {record.teacher}"
+    return f"{'student of' if record.is_student else 'teacher'} {words(record.teacher)}"
 
 
 def _selection(origin: Origin) -> str:

@@ -9,6 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from ..errors import ModelError
+from ..storage import local_path
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "pytorch_model.bin", "pytorch_diff.bin")
 SFT_FILES = ("sft.json", "sft.safetensors", "pytorch_diff.bin")
@@ -28,7 +29,7 @@ def locate_sft(place: str, flag: str) -> Path:
 
 
 def _locate(place: str, flag: str, files: Sequence[str], what: str) -> Path:
-    folder = Path(place).expanduser()
+    folder = local_path(place)
     if folder.is_dir():
         return folder.resolve()
     if folder.exists() or place.startswith((".", "/", "~")) or place.count("/") > 1:

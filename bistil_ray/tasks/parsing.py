@@ -57,7 +57,7 @@ class Parsing:
                         f"{place} has the head {head} for word {word}; allowed: 0 for the root, or the number of "
                         f"another word, 1 to {len(words)} (--task-data)"
                     )
-                if not _universal(relation):
+                if not _universal(relation).strip():
                     raise DataError(f"{place} has the relation {relation!r}, which has no name (--task-data)")
 
     def labels(self, examples: Examples, label_map: Mapping[str, str]) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class Tagging:
         return {WORDS: "texts", self.tags: "texts"}
 
     def check(self, examples: Examples) -> None:
-        """DataError for a row with another number of tags than words, or with a tag that is not IOB2."""
+        """DataError for a row with another number of tags than words, or with a tag that is not IOB2 or has no name."""
         for number, (words, tags) in enumerate(examples.rows(WORDS, self.tags)):
             place = examples.place(number)
             if len(words) != len(tags):
@@ -52,6 +52,8 @@ class Tagging:
                     raise DataError(
                         f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)"
                     )
+                if not tag.strip():
+                    raise DataError(f"{place} has the tag {tag!r}, which has no name (--task-data)")
 
     def labels(self, examples: Examples, label_map: Mapping[str, str]) -> tuple[str, ...]:
         """Give the tags that occur, mapped, in alphabetical order."""

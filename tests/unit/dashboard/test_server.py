@@ -68,13 +68,17 @@ def test_no_other_path_leads_anywhere(served: tuple[Path, Dashboard], path: str)
     assert ask(served[1].address + path)[0] == 404
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_nothing_can_be_done_but_reading(served: tuple[Path, Dashboard], method: str) -> None:
-    assert ask(served[1].address, method)[0] == 501
+    for path in ("", "data.json", "plan.json"):
+        status, headers, text = ask(served[1].address + path, method)
+        assert (status, headers["Allow"], text) == (405, "GET", "")
 
 
 def test_a_name_that_leads_here_by_a_trick_is_refused(served: tuple[Path, Dashboard]) -> None:
-    assert ask(served[1].address, Host="evil.example")[0] == 403
+    port = served[1].server_port
+    for name in ("evil.example", f"evil.example:{port}", f"localhost.evil.example:{port}", f"0.0.0.0:{port}"):
+        assert ask(served[1].address, Host=name)[0] == 403
     assert ask(served[1].address, Host=f"localhost:{served[1].server_port}")[0] == 200
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bistil_ray.config import RunConfig, to_yaml
 from bistil_ray.export.origin import Origin, origin_of
-from bistil_ray.results.records import Record, append_record
+from bistil_ray.results.records import Record, RecordFile
 
 CONFIG = RunConfig(langs=("sw",), teachers=("Davlan/afro-xlmr",), corpora="texts/", task_data="ner/")
 
@@ -17,7 +17,7 @@ CONFIG = RunConfig(langs=("sw",), teachers=("Davlan/afro-xlmr",), corpora="texts
 @pytest.fixture
 def storage(tmp_path: Path, records: Sequence[Record]) -> Path:
     for record in records:
-        append_record(tmp_path / "mine" / "results.jsonl", record)
+        RecordFile(tmp_path / "mine" / "results.jsonl").append(record)
     (tmp_path / "mine" / "config.yaml").write_text(to_yaml(CONFIG))
     return tmp_path
 
