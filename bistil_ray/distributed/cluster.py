@@ -14,6 +14,7 @@ import torch
 from ..errors import ClusterError, ConfigError
 from ..planning.plan import Plan
 from ..settings import Execution
+from .joining import cluster_to_join, join
 from .launch import Slot
 
 STARTS = 4
@@ -57,13 +58,9 @@ def connected(execution: Execution) -> Iterator[Resources]:
 
 
 def _connect(execution: Execution) -> None:
-    if execution.address is not None:
-        try:
-            ray.init(address=execution.address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as problem:
-            raise ConfigError(
-                f"--address {execution.address!r} cannot be joined: {str(problem).splitlines()[0]}"
-            ) from problem
+    address = cluster_to_join(execution.address)
+    if address is not None:
+        join(address)
     else:
         _start_local(execution)
 
@@ -101,12 +98,14 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
 
     Raises ConfigError where not even one fits.
     """
+    if execution.autoscaling:
+        return _slot_to_come(execution)
     workers = execution.workers
     gpus = execution.gpus_per_worker if execution.gpus_per_worker is not None else float(resources.gpus > 0)
     if gpus * workers > resources.gpus:
         raise ConfigError(
             f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, "
-            f"but the cluster has {resources.gpus:g}"
+            f"but the cluster has {resources.gpus:g} (if it grows on demand: --set execution.autoscaling=true)"
         )
     simple = workers == 1 and resources.gpus == 0 and resources.nodes == 1
     launcher = execution.launcher if execution.launcher != "auto" else ("process" if simple else "train")
@@ -131,6 +130,18 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     if execution.max_parallel is not None:
         parallel = min(parallel, execution.max_parallel)
     return Slot(launcher, workers, cpus, gpus), parallel
+
+
+def _slot_to_come(execution: Execution) -> tuple[Slot, int]:
+    """The room of a step on nodes that are yet to be started, of which nothing is known: the user says how much."""
+    if execution.gpus_per_worker is None or execution.max_parallel is None:
+        raise ConfigError(
+            "execution.autoscaling is true, and what the cluster will grow to cannot be seen: give --gpus-per-worker "
+            "(0 on CPU nodes) and --max-parallel"
+        )
+    if execution.launcher == "process":
+        raise ConfigError("execution.launcher is process, but execution.autoscaling needs Ray Train: set train or auto")
+    return Slot("train", execution.workers, 1.0, execution.gpus_per_worker), execution.max_parallel
 
 
 def _bytes_per_step(plan: Plan, workers: int) -> float:

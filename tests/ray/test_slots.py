@@ -79,9 +79,17 @@ def test_the_user_can_ask_for_fewer() -> None:
     assert find_slot(Execution(max_parallel=9), cpus(64), PLAN)[1] == 4
 
 
+def test_on_a_cluster_that_grows_the_user_says_how_far() -> None:
+    execution = Execution(autoscaling=True, gpus_per_worker=1, max_parallel=8)
+    slot, parallel = find_slot(execution, cpus(2), PLAN)
+    assert (slot.launcher, slot.gpus, parallel) == ("train", 1, 8), "its nodes are not there yet"
+
+
 @pytest.mark.parametrize(
     ("execution", "resources", "message"),
     [
+        (Execution(autoscaling=True, max_parallel=8), cpus(2), "give --gpus-per-worker"),
+        (Execution(autoscaling=True, gpus_per_worker=1), cpus(2), "and --max-parallel"),
         (Execution(workers=4), gpus(2), "needs 4 GPUs, but the cluster has 2"),
         (Execution(gpus_per_worker=1), cpus(8), "needs 1 GPUs, but the cluster has 0"),
         (Execution(workers=8), cpus(4), "needs 8 CPUs, but the cluster has 4"),
