@@ -41,7 +41,8 @@ def settings_of(records: Iterable[Record]) -> list[Setting]:
     """Group records by everything but the seed, in the order in which settings first occur."""
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        key = (record.task, record.lang, record.recipe, record.teacher, record.layers, record.hidden, record.density)
+        made = record.recipe, record.teacher, record.assignment, record.layers, record.hidden, record.density
+        key = (record.task, record.lang, *made)
         groups.setdefault(key, []).append(record)
     return [Setting(tuple(group)) for group in groups.values()]
 

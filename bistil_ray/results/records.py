@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import StorageError
 from ..recipes import TEACHER
-from ..storage import append_line
+from ..storage import append_line, local_path
 
 RESULTS = "results.jsonl"
 MARKS_OF_A_RUN = (RESULTS, "plan.json", "config.yaml")
@@ -25,7 +25,7 @@ class Record(BaseModel):
     a newer version adds are kept as they are read.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), allow_inf_nan=False)
 
     step: str
     kind: str
@@ -33,6 +33,8 @@ class Record(BaseModel):
     source: str
     lang: str
     teacher: str
+    assignment: str | None = None
+    """The teachers of all languages of a student that has several: ``en=A,sw=B``; ``teacher`` is that of ``lang``."""
     layers: int
     hidden: int
     density: float | None = None
@@ -68,7 +70,7 @@ def find_run(place: str | Path) -> Path:
 
     Raises StorageError where there is no run, naming the runs that lie one level below.
     """
-    path = Path(place).expanduser()
+    path = local_path(place)
     if path.is_file() and path.name == RESULTS:
         return path.parent
     if not path.exists():
@@ -108,16 +110,26 @@ def parse_records(text: bytes, place: str) -> list[Record]:
     return list(records.values())
 
 
-def append_record(path: Path, record: Record) -> bool:
-    """Add ``record`` to the file ``path``, on disk when this returns; tell whether it was new.
+class RecordFile:
+    """A run's ``results.jsonl`` as its one writer has it: each step once, and what is in it read once."""
 
-    A step that is in the file already is not written again. One process writes a run's file at a time.
-    """
-    written = path.read_bytes() if path.exists() else b""
-    if any(isinstance(values, dict) and values.get("step") == record.step for _, values in _lines(written)):
-        return False
-    append_line(path, record.model_dump_json())
-    return True
+    def __init__(self, path: Path) -> None:
+        """Go on with the file ``path``, or begin it."""
+        self._path = path
+        lines = _lines(path.read_bytes() if path.exists() else b"")
+        self._steps = {values.get("step") for _, values in lines if isinstance(values, dict)}
+
+    def __contains__(self, step: str) -> bool:
+        """Tell whether the step with the key ``step`` is in the file."""
+        return step in self._steps
+
+    def append(self, *records: Record) -> int:
+        """Add ``records``, on disk when this returns; tell how many were new. Steps that are there stay as they are."""
+        new = {record.step: record.model_dump_json() for record in records if record.step not in self._steps}
+        if new:
+            append_line(self._path, "\n".join(new.values()))
+            self._steps |= new.keys()
+        return len(new)
 
 
 def _lines(text: bytes) -> Iterator[tuple[int, Any]]:
@@ -125,5 +137,5 @@ def _lines(text: bytes) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split(b"\n"), start=1):
         try:
             yield number, json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue

@@ -1,4 +1,4 @@
-"""Records as tables: filtered, sorted, the best per language marked, for a terminal, CSV or JSON."""
+"""Records filtered, put in order, the best of each language chosen; written as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -75,38 +75,3 @@ def to_csv(records: Iterable[Record]) -> str:
     writer.writeheader()
     writer.writerows(record.model_dump(mode="json") for record in records)
     return text.getvalue()
-
-
-COLUMNS = (
-    "lang", "recipe", "teacher", "shape", "density", "seed",
-    "score", "of teacher", "source", "params", "size", "latency", "best",
-)  # fmt: skip
-"""The columns of the table for a terminal."""
-NUMBERS = COLUMNS[3:12]
-"""Those of them that hold numbers."""
-
-
-def to_rows(records: Sequence[Record], best: Iterable[Record]) -> list[tuple[str, ...]]:
-    """Write records as the cells of a table for a terminal, one tuple in the order of COLUMNS each.
-
-    ``best`` are the students that were chosen; they carry a star.
-    """
-    chosen = {record.step for record in best}
-    return [
-        (
-            record.lang,
-            record.recipe,
-            record.teacher.rstrip("/").rsplit("/", 1)[-1],
-            f"{record.layers} x {record.hidden}",
-            "-" if record.density is None else f"{record.density:g}",
-            str(record.seed),
-            f"{record.score:.3f}",
-            "-" if record.retention is None else f"{record.retention:.0%}",
-            "-" if record.source_score is None else f"{record.source_score:.3f}",
-            f"{record.params / 1e6:.1f} M",
-            f"{record.bytes / 1e6:.1f} MB",
-            "-" if record.latency_ms is None else f"{record.latency_ms:.1f} ms",
-            "*" if record.step in chosen else "",
-        )
-        for record in records
-    ]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def check_new(out: Path) -> None:
     """Refuse an output folder that holds something."""
     from bistil_ray.errors import StorageError
+    from bistil_ray.storage import local_path
 
+    out = local_path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(f"--out {str(out)!r} exists already: choose a new folder")
 
@@ -34,37 +36,41 @@ def only_language(config: RunConfig) -> str:
 
 
 def carry_out(
-    steps: Sequence[Step], out: Path, product: Callable[[Path], Path], beside: Callable[[Path], Path] | None = None
+    steps: Sequence[Step],
+    out: Path,
+    product: Callable[[Path], Path],
+    beside: Callable[[Path], Path] | None = None,
+    quiet: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Run ``steps`` in a work folder beside ``out``, copy the folder that ``product`` names to ``out``, clean up.
 
-    ``beside`` names a folder that is put into ``out`` under its own name.
+    ``beside`` names a folder that is put into ``out`` under its own name. Progress goes to stderr, unless ``quiet``.
     """
+    from bistil_ray.distributed.progress import Board
     from bistil_ray.steps.local import run_here
-    from bistil_ray.storage import prepare_folder, replacing
+    from bistil_ray.storage import is_done, prepare_folder, replacing
 
     check_new(out)
     console = stderr()
     work = prepare_folder(str(out.parent / f".{out.name}.work"), "--out")
-    with console.status("starting") as status:
-
-        def show(step: Step, metrics: dict[str, Any]) -> None:
-            words = ", ".join(
-                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value:,}"
-                for name, value in metrics.items()
-                if name in {"step", "tokens", "loss", "bits_per_character", "score", "tokens_per_second"}
-            )
-            line = f"{step.title}: {words}"
-            if console.is_terminal:
-                status.update(line)
-            else:
-                console.print(line, highlight=False)
-
-        results = run_here(steps, work, show)
+    left = [step for step in steps if not is_done(work / step.key)]
+    board = Board(console, quiet)
+    board.begin(steps, [step.key for step in steps if step not in left])
+    results: dict[str, dict[str, Any]] = {}
+    try:
+        for step in steps:
+            if step in left:
+                board.changed(step, "running")
+            results |= run_here([step], work, lambda step, metrics: board.reported(step.key, metrics))
+            if step in left:
+                board.changed(step, "done")
+    finally:
+        board.end()
     with replacing(out) as folder:
         shutil.copytree(product(work), folder)
         if beside is not None:
             shutil.copytree(beside(work), folder / beside(work).name)
     shutil.rmtree(work)
-    console.print(f"Written to {out}", highlight=False)
+    if not quiet:
+        console.print(f"Written to {out}", highlight=False)
     return results

@@ -23,6 +23,7 @@ def test_a_single_seed_has_no_spread(make_record: MakeRecord) -> None:
 
 def test_other_depths_widths_densities_and_teachers_are_other_settings(make_record: MakeRecord) -> None:
     changes = [{}, {"layers": 2}, {"hidden": 24}, {"density": 0.3}, {"teacher": "other"}, {"recipe": "scratch"}]
+    changes += [{"assignment": "en=A,sw=B"}, {"assignment": "en=B,sw=B"}]
     assert len(settings_of(make_record(str(number), **change) for number, change in enumerate(changes))) == len(changes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bistil_ray.errors import StorageError
-from bistil_ray.results.records import Record, append_record, find_run, read_records
+from bistil_ray.results.records import Record, RecordFile, find_run, read_records
 
 MakeRecord = Callable[..., Record]
 
@@ -21,14 +21,15 @@ def file(tmp_path: Path) -> Path:
 
 def test_records_come_back_as_they_were_written_and_in_that_order(file: Path, make_record: MakeRecord) -> None:
     records = [make_record("b", teacher="teacher/Ẹ̀kọ́"), make_record("a", density=None, source_score=0.25)]
-    assert [append_record(file, record) for record in records] == [True, True]
+    assert RecordFile(file).append(*records) == 2
     assert read_records(file.parent) == records
     assert read_records(file) == records
 
 
 def test_a_step_is_recorded_once(file: Path, make_record: MakeRecord) -> None:
-    assert append_record(file, make_record("a", score=0.5))
-    assert not append_record(file, make_record("a", score=0.9))
+    records = RecordFile(file)
+    assert (records.append(make_record("a", score=0.5)), "a" in records, "b" in records) == (1, True, False)
+    assert records.append(make_record("a", score=0.9)) == RecordFile(file).append(make_record("a", score=0.8)) == 0
     assert [record.score for record in read_records(file)] == [0.5]
     assert file.read_bytes().count(b"\n") == 1
 
@@ -37,8 +38,7 @@ def test_a_file_cut_off_at_any_byte_gives_its_whole_records_and_takes_the_rest_a
     file: Path, make_record: MakeRecord
 ) -> None:
     records = [make_record("a"), make_record("b", teacher="ọ̀gá"), make_record("c")]
-    for record in records:
-        append_record(file, record)
+    RecordFile(file).append(*records)
     whole = file.read_bytes()
     second = whole.index(b"\n") + 1
     for length in range(second, len(whole)):
@@ -46,18 +46,17 @@ def test_a_file_cut_off_at_any_byte_gives_its_whole_records_and_takes_the_rest_a
         left = read_records(file)
         assert left == records[: len(left)]
         assert len(left) >= 1
-        for record in records:
-            append_record(file, record)
+        RecordFile(file).append(*records)
         assert read_records(file) == records
 
 
 def test_a_field_of_a_newer_version_is_kept(file: Path, make_record: MakeRecord) -> None:
-    append_record(file, make_record("a", carbon=1.5))
+    RecordFile(file).append(make_record("a", carbon=1.5))
     assert json.loads(read_records(file)[0].model_dump_json())["carbon"] == 1.5
 
 
 def test_a_whole_line_that_is_no_record_is_named(file: Path, make_record: MakeRecord) -> None:
-    append_record(file, make_record("a"))
+    RecordFile(file).append(make_record("a"))
     with open(file, "a", encoding="utf-8") as stream:
         stream.write('{"step": "b"}\n')
     with pytest.raises(StorageError, match="line 2 is no record"):

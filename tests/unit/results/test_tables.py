@@ -11,7 +11,7 @@ import pytest
 
 from bistil_ray.errors import ConfigError
 from bistil_ray.results.records import Record
-from bistil_ray.results.tables import COLUMNS, arrange, best_per_language, of_languages, to_csv, to_json, to_rows
+from bistil_ray.results.tables import arrange, best_per_language, of_languages, to_csv, to_json
 
 MakeRecord = Callable[..., Record]
 
@@ -87,12 +87,3 @@ def test_csv_and_json_hold_every_field(make_record: MakeRecord) -> None:
     assert (row["density"], row["retention"]) == ("", "0.75")
     assert set(row) == set(Record.model_fields)
     assert [Record.model_validate(values) for values in json.loads(to_json([record]))] == [record]
-
-
-def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> None:
-    records = [make_record("a", recipe="teacher", density=None), make_record("b", retention=0.954), make_record("c")]
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in to_rows(records, [records[1]])]
-    assert [row["best"] for row in rows] == ["", "*", ""]
-    assert rows[0]["density"] == "-"
-    assert rows[1]["of teacher"] == "95%"
-    assert rows[1]["teacher"] == "big"

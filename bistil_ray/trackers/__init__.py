@@ -1,0 +1,1 @@
+"""Telling experiment trackers of finished steps: TensorBoard, MLflow, Weights & Biases."""

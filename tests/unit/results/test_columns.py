@@ -1,0 +1,34 @@
+"""The cells of the table that people read, and what a narrow terminal leaves out first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bistil_ray.results.columns import view_records
+from bistil_ray.results.records import Record
+
+MakeRecord = Callable[..., Record]
+
+
+def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> None:
+    records = [make_record("a", recipe="teacher", density=None), make_record("b", retention=0.954), make_record("c")]
+    view = view_records(records, [records[1]])
+    rows = [dict(zip(view.columns, row, strict=True)) for row in view.rows]
+    assert [row["best"] for row in rows] == ["", "*", ""]
+    assert rows[0]["density"] == "-"
+    assert rows[1]["of teacher"] == "95%"
+    assert rows[1]["teacher"] == "big"
+
+
+def test_the_teachers_of_each_language_are_a_column_where_a_student_has_several(make_record: MakeRecord) -> None:
+    alone, merged = make_record("a"), make_record("b", recipe="mergedistill", assignment="en=A,sw=B")
+    assert "assignment" not in view_records([alone], []).columns
+    view = view_records([alone, merged], [])
+    assert [row[view.columns.index("assignment")] for row in view.rows] == ["-", "en=A,sw=B"]
+    assert "assignment" not in view.numbers
+
+
+def test_a_setting_that_all_rows_share_is_the_first_to_be_left_out(make_record: MakeRecord) -> None:
+    two_seeds = [make_record("a", density=0.02), make_record("b", density=0.08, seed=1)]
+    assert view_records(two_seeds, []).spare[:2] == ("recipe", "shape")
+    assert {"lang", "teacher", "density", "score", "best"}.isdisjoint(view_records(two_seeds, []).spare)
