@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .errors import ConfigError
 from .facts import TeacherFacts
 from .languages import parse_language
-from .models.layers import layer_map
 from .models.loading import load_tokenizer
-from .planning.text_steps import Shape
 from .vocab.union import unite
-
-LAYERS, HIDDEN = 6, 256
-"""The shape of a student that starts from chance, where nobody says it."""
 
 
 def parse_assignment(text: str, flag: str = "--teachers") -> dict[str, str]:
@@ -32,23 +27,6 @@ def parse_assignment(text: str, flag: str = "--teachers") -> dict[str, str]:
     return places
 
 
-def student_shape(
-    teachers: Mapping[str, TeacherFacts], body: str | None, layers: int | None, hidden: int | None
-) -> Shape:
-    """Give the shape of a student whose layers are those of the teacher of language ``body``, or start from chance."""
-    if body is None:
-        return Shape(layers or LAYERS, hidden or HIDDEN)
-    teacher = teachers[body]
-    if hidden not in (None, teacher.hidden):
-        raise ConfigError(
-            f"--hidden is {hidden}, but the layers of {teacher.name} have {teacher.hidden} units: leave out "
-            "--hidden or --body"
-        )
-    shape = Shape(layers or teacher.layers // 2, teacher.hidden)
-    layer_map(teacher.layers, shape.layers)
-    return shape
-
-
 def language_of(body: str, places: Mapping[str, str]) -> str:
     """Give a language that has the teacher at the place ``body``."""
     for lang, place in places.items():
@@ -57,9 +35,9 @@ def language_of(body: str, places: Mapping[str, str]) -> str:
     raise ConfigError(f"--body {body!r} is none of --teachers: allowed are {', '.join(dict.fromkeys(places.values()))}")
 
 
-def check_predictions(teachers: Mapping[str, TeacherFacts], top_k: int) -> None:
+def check_predictions(teachers: Iterable[TeacherFacts], top_k: int) -> None:
     """Refuse vocabularies that cannot be united, and more predictions than a teacher has tokens."""
-    tokenizers = {teacher.name: load_tokenizer(teacher.tokenizer.uri) for teacher in teachers.values()}
+    tokenizers = {teacher.name: load_tokenizer(teacher.tokenizer.uri) for teacher in teachers}
     unite(list(tokenizers.values()))
     for name, tokenizer in tokenizers.items():
         if top_k >= len(tokenizer):

@@ -28,11 +28,12 @@ from .settings import (
     Section,
     TaskDistillation,
     TaskTeaching,
+    Tracking,
     Vocabulary,
 )
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-RecipeName = Literal["bistil", "scratch", "distilmbert", "minilmv2", "nodistil", "teacher"]
+RecipeName = Literal["bistil", "scratch", "distilmbert", "minilmv2", "nodistil", "teacher", "mergedistill"]
 
 # Folders of a storage that are no runs.
 RESERVED_NAMES = ("steps", "sample")
@@ -74,6 +75,7 @@ class RunConfig(Section):
     merge: Merging = Merging()
     pruning: Pruning = Pruning()
     execution: Execution = Execution()
+    tracking: Tracking = Tracking()
 
     @field_validator(
         "langs", "task_sources", "teachers", "layers", "hidden", "densities", "recipes", "seeds", mode="before"
@@ -113,6 +115,11 @@ class RunConfig(Section):
         """The languages whose labels are learned from, the source first."""
         return tuple(dict.fromkeys((self.source, *self.task_sources)))
 
+    @property
+    def merged_languages(self) -> tuple[str, ...]:
+        """The languages of a student of recipe mergedistill: those of the labels and the targets."""
+        return tuple(dict.fromkeys((*self.taught_in, *self.langs)))
+
     @field_validator("name")
     @classmethod
     def _free_name(cls, value: str | None) -> str | None:
@@ -146,7 +153,7 @@ def to_yaml(config: RunConfig) -> str:
 
 def result_settings(config: RunConfig) -> dict[str, Any]:
     """Give the settings that change results, flat: not where, how wide or in what portions the run is carried out."""
-    settings = _flat(config.model_dump(mode="json", exclude={"execution", "name", "storage"}))
+    settings = _flat(config.model_dump(mode="json", exclude={"execution", "name", "storage", "tracking"}))
     return {key: value for key, value in settings.items() if key.rpartition(".")[2] not in RUNTIME_SETTINGS}
 
 

@@ -7,14 +7,17 @@ from .errors import ConfigError, ModelError
 from .facts import TeacherFacts
 from .losses.relation import choose_relation_heads
 from .models.layers import layer_map
+from .models.merged import POSITIONS
 from .models.narrow import BERT_LIKE
 from .planning.text_steps import default_depth
 from .recipes import RECIPES, Recipe
 
 
 def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
-    """ConfigError or ModelError unless every recipe makes students of every depth and width from a teacher."""
+    """ConfigError or ModelError unless each recipe of one teacher makes students of every depth and width from it."""
     chosen = {name: RECIPES[name] for name in config.recipes if name in RECIPES}
+    if not chosen:
+        return
     _check_depths(teacher, config, list(chosen.values()))
     widths = [width for width in config.hidden if width != teacher.hidden]
     if widths and max(widths) > teacher.hidden:
@@ -33,6 +36,16 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
             raise ConfigError(
                 f"{wish} is there for teachers of type {', '.join(allowed)}, but {teacher.name} is a {teacher.family}"
             )
+
+
+def check_merged_students(config: RunConfig) -> None:
+    """ConfigError unless the students of recipe mergedistill can read texts as long as those of phase 2."""
+    longest = max(POSITIONS, config.packing.length)
+    if config.merge.body is None and config.finetune.max_length > longest:
+        raise ConfigError(
+            f"finetune.max_length is {config.finetune.max_length}, but students of recipe mergedistill see at most "
+            f"{longest} tokens: --set finetune.max_length={longest}"
+        )
 
 
 def _check_depths(teacher: TeacherFacts, config: RunConfig, recipes: list[Recipe]) -> None:

@@ -6,18 +6,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .assignment import check_predictions
 from .config import RunConfig
 from .data.corpus import corpus_files, list_shards
 from .data.examples import Examples, read_examples, task_files
 from .data.fingerprint import content_fingerprint
 from .errors import ConfigError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
-from .feasibility import check_students
+from .feasibility import check_merged_students, check_students
 from .models.families import family_of
 from .models.heads import check_labels
 from .models.hub import locate_model, locate_sft
+from .models.language_tokenizers import tokenizer_folders
 from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
 from .planning.text_steps import Shape
+from .recipes import MERGEDISTILL
 from .sparse.given import is_sft
 from .storage import absolute
 from .tasks.registry import TASKS
@@ -36,10 +39,14 @@ def gather_facts(config: RunConfig) -> Facts:
     teachers = [look_at_teacher(place, name, lengths) for place, name in names.items()]
     for teacher in teachers:
         check_students(teacher, config)
-    adapted = config.taught_in if config.adapt.enabled else ()
+    merges = MERGEDISTILL in config.recipes
+    if merges:
+        check_merged_students(config)
+        check_predictions(teachers, config.merge.top_k)
+    alone = config.taught_in if config.adapt.enabled or merges else ()
     corpora = {
         lang: look_at_corpus(config.corpora, lang, config.text_column)
-        for lang in dict.fromkeys((config.source, *config.langs, *adapted))
+        for lang in dict.fromkeys((config.source, *config.langs, *alone))
     }
     return Facts(teachers, corpora, look_at_task(config), look_at_language_sfts(config))
 
@@ -76,9 +83,9 @@ def look_at_task(config: RunConfig) -> TaskFacts:
 
 
 def look_at_student(place: str) -> tuple[Input, Shape]:
-    """Check a phase-1 student; give it and its shape."""
+    """Check a phase-1 student and all of its tokenizers; give it and its shape."""
     folder = locate_model(place, "--student")
-    facts = check_teacher(folder)
+    facts = [check_teacher(folder, tokenizer) for tokenizer in tokenizer_folders(folder)][0]
     return Input(str(folder), content_fingerprint(str(folder))), Shape(facts.num_hidden_layers, facts.hidden_size)
 
 

@@ -1,7 +1,8 @@
 """The ways to make a student: BISTIL and the methods it is compared with, on equal terms.
 
 Every recipe has the same trimmed vocabulary, text, number of tokens and labelled data. Recipes that share phase 1 share
-its step. ``teacher`` makes no student: it is the undistilled teacher, sparsely fine-tuned.
+its step. Two are of another kind: ``teacher`` makes no student, it is the undistilled teacher, sparsely fine-tuned;
+``mergedistill`` makes one student of all teachers and languages, for each assignment of the ones to the others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ Objective = Literal["states", "masked-lm", "distilmbert", "relations"]
 
 TEACHER = "teacher"
 """The recipe of undistilled teachers; every other recipe makes a student."""
+MERGEDISTILL = "mergedistill"
+"""The recipe of students of several teachers."""
 
 
 @dataclass(frozen=True)

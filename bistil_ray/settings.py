@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .errors import ConfigError
+from .languages import parse_language
 
 Density = Annotated[float, Field(gt=0, le=1)]
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+# Below what a float holds exactly: estimates are made in floats, and generators take no larger seed.
+PositiveInt = Annotated[int, Field(gt=0, lt=2**53)]
+NonNegativeInt = Annotated[int, Field(ge=0, lt=2**53)]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
 class Section(BaseModel):
     """A part of the configuration: immutable, and no key is taken that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Vocabulary(Section):
@@ -33,24 +35,30 @@ class Packing(Section):
     """How corpora become fixed blocks of ids."""
 
     length: Annotated[int, Field(ge=8)] = 256
+    """Tokens in a block."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.01
     """Share of the documents kept for measuring bits per character."""
-    seed: int = 0
+    seed: NonNegativeInt = 0
+    """Seed of the choice of held-out documents."""
 
 
 class Optimisation(Section):
     """What every training phase has in common."""
 
     batch_size: PositiveInt = 8
+    """Blocks or examples in a step of the optimiser, over all workers."""
     accumulation: PositiveInt = 1
     """Micro-batches that a batch is cut into; changes memory, not the result."""
     lr: Annotated[float, Field(gt=0)] = 1e-4
+    """Peak learning rate; it falls to 0 in a line."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the steps over which the learning rate rises from 0."""
     clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradients."""
     precision: Precision = "auto"
     """``auto`` is bf16 where the machine multiplies it natively, else fp32."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
+    """How much work an interruption can cost at most."""
 
 
 # Settings of every phase that change memory and safety, but no result.
@@ -60,11 +68,14 @@ RUNTIME_SETTINGS = ("accumulation", "checkpoint_minutes")
 class Distillation(Optimisation):
     """Phase 1: the task-agnostic bilingual student."""
 
-    steps: Annotated[int, Field(ge=0)] = 200_000
+    steps: NonNegativeInt = 200_000
+    """Steps of the optimiser; 0 leaves the student as it was built."""
     mask: Annotated[float, Field(ge=0, lt=1)] = 0.15
     """Share of tokens corrupted in the input of teacher and student."""
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance of hidden states in the loss."""
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance of attention maps in the loss."""
     layer_choice: Literal["regular", "bottom", "top", "distilbert"] | tuple[NonNegativeInt, ...] = "regular"
     """Which of the teacher's layers the student starts from: the last of each group, the first ones, the last ones, or
     these, counted from 0."""
@@ -82,16 +93,21 @@ class Adaptation(Optimisation):
     """Sparse fine-tuning of the teacher to each language, by masked language modelling, before phase 1."""
 
     enabled: bool = False
+    """Adapt the teacher in a sweep."""
     lr: Annotated[float, Field(gt=0)] = 5e-5
     density: Density = 0.04
     """Share of the encoder that a language's SFT may change."""
     dense_steps: PositiveInt = 10_000
+    """Full tuning that decides which parameters may change."""
     sparse_steps: PositiveInt = 10_000
+    """Tuning of those parameters."""
     mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of tokens to predict."""
     l1: Annotated[float, Field(ge=0)] = 0.1
     """Strength of the pull towards the teacher's own weights."""
     freeze: tuple[Literal["layer_norm", "output_embedding"], ...] = ("layer_norm", "output_embedding")
-    seed: int = 0
+    """Parts that never change."""
+    seed: NonNegativeInt = 0
 
 
 class TaskTeaching(Optimisation):
@@ -103,7 +119,9 @@ class TaskTeaching(Optimisation):
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Full fine-tuning, which with a density decides which parameters may change."""
     sparse_epochs: Annotated[float, Field(gt=0)] = 10.0
+    """With a density: tuning of those parameters."""
     max_length: Annotated[int, Field(ge=8)] = 256
+    """Longest example in tokens; what is over is cut off, or read in windows by qa."""
 
 
 class TaskDistillation(Optimisation):
@@ -113,19 +131,27 @@ class TaskDistillation(Optimisation):
     dense_epochs: Annotated[float, Field(gt=0)] = 3.0
     """Full fine-tuning that decides which parameters may change."""
     sparse_epochs: Annotated[float, Field(gt=0)] = 10.0
+    """Tuning of those parameters."""
     max_length: Annotated[int, Field(ge=8)] = 256
+    """As that of the task teacher."""
     temperature: Annotated[float, Field(gt=0)] = 2.0
+    """Of both softmaxes in the loss between logits."""
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance of hidden states in the loss."""
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance of attention maps in the loss."""
     logit_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the distance of logits in the loss."""
 
 
 class Merging(Optimisation):
     """MergeDistill: one student of many teachers, by their predictions for masked tokens."""
 
     steps: PositiveInt = 100_000
+    """Steps of the optimiser."""
     mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    seed: int = 0
+    """Share of tokens to predict."""
+    seed: NonNegativeInt = 0
     """Seed of the masking: predictions are made once for each."""
     top_k: PositiveInt = 8
     """Tokens that are kept of a prediction."""
@@ -136,6 +162,18 @@ class Merging(Optimisation):
     rest: bool = False
     """Count what a teacher gives to all other tokens as one more outcome, instead of scaling its top k to 1."""
     evaluations: PositiveInt = 5
+    """How often bits per character are measured."""
+    body: str | None = None
+    """The teacher whose layers the student starts from, by place or name; they start from chance if not given."""
+    assignments: tuple[dict[str, str], ...] = ()
+    """Recipe mergedistill: the teacher of each language, such as ``[{en: A, sw: B}]``; all there are if not given."""
+    max_assignments: PositiveInt = 16
+    """Recipe mergedistill: of more assignments than this a sample is taken, with those of one teacher for all."""
+
+    @field_validator("assignments")
+    @classmethod
+    def _languages(cls, value: tuple[dict[str, str], ...]) -> tuple[dict[str, str], ...]:
+        return tuple({parse_language(code, "merge.assignments"): name for code, name in one.items()} for one in value)
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -145,12 +183,14 @@ class Merging(Optimisation):
 
 
 class Pruning(Section):
-    """Early stopping of phase-1 students by bits per character, among students of one language only."""
+    """Early stopping of phase-1 students by bits per character, among students of the same languages only."""
 
     enabled: bool = False
+    """Stop the worse students early."""
     grace: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Share of the phase-1 tokens every student gets."""
     reduction: Annotated[int, Field(ge=2)] = 3
+    """Of so many students one goes on at each look; looks are so many times as far apart each time."""
 
 
 class Execution(Section):
@@ -158,7 +198,27 @@ class Execution(Section):
 
     address: str | None = None
     workers: PositiveInt = 1
+    """Training processes for each step."""
     gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
     max_parallel: PositiveInt | None = None
+    autoscaling: bool = False
+    """The cluster starts nodes when they are asked for: count on ``max_parallel`` steps, whatever is there now."""
     launcher: Literal["auto", "process", "train"] = "auto"
     """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``process`` for one worker on a CPU machine."""
+
+
+class Tracking(Section):
+    """Which experiment trackers are told of finished steps; nothing here changes a result."""
+
+    to: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ("tensorboard",)
+    """Which ones; ``[]`` for none."""
+    mlflow_uri: str | None = None
+    """MLflow's server or database; MLFLOW_TRACKING_URI, or a file in the run's folder, if not given."""
+    project: str | None = None
+    """The experiment of MLflow, the project of Weights & Biases; named as the run if not given."""
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Take ``a,b`` for a list, as ``--set`` gives it."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

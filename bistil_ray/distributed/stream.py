@@ -13,8 +13,9 @@ import torch
 import torch.distributed as dist
 
 from ..data.order import Chunk
-from ..errors import BistilError
+from ..errors import BistilError, DataError
 from .data_tasks import apply, read
+from .pool import share
 
 Item = TypeVar("Item")
 Product = TypeVar("Product")
@@ -54,6 +55,15 @@ class RayContext:
                 raise product
         return products
 
+    def spread(
+        self,
+        here: Callable[[Item], Product],
+        load: Callable[[torch.device], Callable[[Item], Product]],
+        items: Sequence[Item],
+    ) -> Iterator[Product]:
+        """Apply in a pool of processes what ``load`` gives in each, or ``here``, where there is no room for a pool."""
+        return share(load, items, self.device) or map(here, items)
+
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Stream the chunks' blocks in their order; reading runs ahead of training in other processes."""
         if not chunks:
@@ -61,10 +71,17 @@ class RayContext:
         rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
         data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
         shuffled = data.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
-        for batch in shuffled.iter_batches(
-            batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True
-        ):
-            yield batch["ids"]
+        try:
+            for batch in shuffled.iter_batches(
+                batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True
+            ):
+                yield batch["ids"]
+        except ray.exceptions.RayTaskError as problem:
+            # Of what a task raised, Ray Data keeps the words alone.
+            _, mistake, reason = str(problem).rpartition(f"{DataError.__name__}: ")
+            if not mistake:
+                raise
+            raise DataError(reason.splitlines()[0]) from problem
 
     def wait_for_all(self) -> None:
         """Return when every rank has come here."""

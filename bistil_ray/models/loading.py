@@ -80,11 +80,11 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def check_teacher(name: str | Path) -> PreTrainedConfig:
+def check_teacher(name: str | Path, tokenizer_at: str | Path | None = None) -> PreTrainedConfig:
     """Whether a teacher can be used, found out without loading its weights.
 
     Checked are the configuration, the family, that it has a head of use, the presence of weights (of a folder) and the
-    tokenizer. Returns the configuration. Raises ModelError in one line otherwise.
+    tokenizer, which may lie elsewhere. Returns the configuration. Raises ModelError in one line otherwise.
     """
     config = _load_config(name)
     headless = family_of(config).headless
@@ -94,7 +94,7 @@ def check_teacher(name: str | Path) -> PreTrainedConfig:
         )
     if os.path.isdir(name):
         _check_weight_files(Path(name))
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(tokenizer_at or name)
     tokens, rows = len(tokenizer), config.vocab_size
     if tokens > rows:
         raise ModelError(f"the tokenizer of {name} has {tokens} tokens, its model only {rows} embedding rows")

@@ -16,6 +16,9 @@ from .layers import layer_map
 from .neighbours import look_at_neighbours
 from .student import build_student, take_vocabulary
 
+POSITIONS = 512
+"""Longest text of a student whose body starts from chance, unless it learns from longer ones."""
+
 
 class TokenRows(NamedTuple):
     """What a model holds of each of its tokens: a row of the embeddings and an entry of the output bias."""
@@ -65,7 +68,7 @@ def student_from_chance(rows: TokenRows, layers: int, heads: int, length: int, p
         num_hidden_layers=layers,
         num_attention_heads=heads,
         intermediate_size=4 * width,
-        max_position_embeddings=max(512, length),
+        max_position_embeddings=max(POSITIONS, length),
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         pad_token_id=pad_id,

@@ -5,13 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from ..facts import TeacherFacts
+from ..errors import ConfigError
+from ..facts import Input, TeacherFacts
+from ..models.layers import layer_map
 from ..settings import Merging, Optimisation
 from .step import Step, make_step
 from .text_steps import Shape
 
 # Settings of the predictions, which every student made of them has in common.
 PREDICTED = ("mask", "top_k", "kept", "seed")
+# Settings of which students there are.
+CHOSEN = ("body", "assignments", "max_assignments")
+
+LAYERS, HIDDEN = 6, 256
+"""The shape of a student that starts from chance, where nobody says it."""
+
+
+def student_shape(
+    teachers: Mapping[str, TeacherFacts], body: str | None, layers: int | None, hidden: int | None
+) -> Shape:
+    """Give the shape of a student whose layers are those of the teacher of language ``body``, or start from chance."""
+    if body is None:
+        return Shape(layers or LAYERS, hidden or HIDDEN)
+    teacher = teachers[body]
+    if hidden not in (None, teacher.hidden):
+        raise ConfigError(
+            f"--hidden is {hidden}, but the layers of {teacher.name} have {teacher.hidden} units: leave out "
+            "--hidden or --body (merge.body)"
+        )
+    shape = Shape(layers or teacher.layers // 2, teacher.hidden)
+    layer_map(teacher.layers, shape.layers)
+    return shape
 
 
 def predict_step(config: Merging, teacher: TeacherFacts, pack: Step, lang: str) -> Step:
@@ -38,7 +62,7 @@ def merge_step(
     """
     languages = list(teachers)
     length = packs[languages[0]].settings["length"]
-    own = [name for name in Merging.model_fields if name not in (*Optimisation.model_fields, *PREDICTED)]
+    own = [name for name in Merging.model_fields if name not in (*Optimisation.model_fields, *PREDICTED, *CHOSEN)]
     settings = {
         "languages": languages,
         "body": body,
@@ -57,6 +81,14 @@ def merge_step(
     flops = 6.0 * shape.layers * 12 * shape.hidden**2 * tokens
     phase = Optimisation(**{name: getattr(config, name) for name in Optimisation.model_fields})
     return make_step("merge", settings, inputs, needs, about, phase, tokens, flops)
+
+
+def given_merged_step(student: Input, shape: Shape, teachers: Mapping[str, str], seed: int) -> Step:
+    """A student of several teachers that exists already, in the place of a ``merge`` step."""
+    names = {f"teacher-{lang}": name for lang, name in teachers.items()}
+    about = {"languages": "-".join(teachers), **names, "layers": shape.layers, "seed": seed}
+    settings = {"languages": list(teachers), **asdict(shape), "seed": seed}
+    return make_step("merge", settings, {"student": student}, {}, about)
 
 
 def _heads(hidden: int) -> int:

@@ -5,6 +5,7 @@ Pure data: no torch, no ray, no file is read.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -12,11 +13,21 @@ from typing import Any
 
 from ..config import RunConfig
 from ..facts import Facts, TeacherFacts
-from ..recipes import TEACHER
+from ..recipes import MERGEDISTILL, RECIPES, TEACHER
 from ..settings import Vocabulary
+from .assignments import choose_assignments
+from .merge_steps import merge_step, predict_step, student_shape
 from .step import Step
-from .task_steps import evaluate_step, finetune_step, task_teacher_step
-from .text_steps import Shape, adapt_step, default_depth, distil_step, given_sft_step, pack_step
+from .task_steps import evaluate_step, finetune_step, task_teacher_step, tuned_student_step
+from .text_steps import (
+    WHOLE_VOCABULARY,
+    Shape,
+    adapt_step,
+    default_depth,
+    distil_step,
+    given_sft_step,
+    pack_step,
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,13 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
         (ground, recipe, add(_student(config, ground, lang, recipe, Shape(layers, hidden), seed)))
         for seed in config.seeds
         for recipe in config.recipes
-        if recipe != TEACHER
+        if recipe in RECIPES
         for ground in grounds
         for lang in config.langs
         for layers in config.layers or (default_depth(config.distil, ground.teacher.layers),)
         for hidden in config.hidden or (ground.teacher.hidden,)
     ]
+    merged = _merged_students(config, facts, grounds, add) if MERGEDISTILL in config.recipes else []
     for density in config.densities:
         for seed in config.seeds if TEACHER in config.recipes else ():
             for ground in grounds:
@@ -80,6 +92,11 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
             sources = [code for code in config.taught_in if code in (config.source, lang)]
             needs |= sfts_of(ground.sfts, sources)
             add(finetune_step(config, facts.task, ground.teacher, recipe, density, needs))
+        for scored, student in merged:
+            tuned = add(tuned_student_step(config, facts.task, student, density))
+            for lang in config.langs:
+                needs = {"task_teacher": tuned, "student": student, "evaluate": scored[lang]}
+                add(evaluate_step(config, facts.task, lang, needs))
     return Plan(tuple(steps.values()), max(teacher.parameters for teacher in facts.teachers))
 
 
@@ -107,18 +124,18 @@ def add_language_sfts(
 ) -> dict[str, Step]:
     """Add the steps that adapt a teacher to ``languages`` and give them by role, ``sft-<lang>``; none if it is not."""
     sfts = {}
-    whole = config.vocabulary.model_copy(update={"threshold": 0.0})
     for lang in languages:
         if lang in facts.language_sfts:
             sfts[f"sft-{lang}"] = add(given_sft_step(facts.language_sfts[lang], teacher, lang))
         elif config.adapt.enabled:
-            pack = add(_pack(config, facts, teacher, whole, lang))
+            pack = add(_pack(config, facts, teacher, WHOLE_VOCABULARY, lang))
             sfts[f"sft-{lang}"] = add(adapt_step(config.adapt, teacher, pack, lang))
     return sfts
 
 
 def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) -> _Ground:
-    packs = {lang: add(_pack(config, facts, teacher, config.vocabulary, config.source, lang)) for lang in config.langs}
+    pairs = config.langs if any(recipe in RECIPES for recipe in config.recipes) else ()
+    packs = {lang: add(_pack(config, facts, teacher, config.vocabulary, config.source, lang)) for lang in pairs}
     sfts = add_language_sfts(config, facts, teacher, dict.fromkeys((*config.taught_in, *config.langs)), add)
     needs = sfts_of(sfts, config.taught_in)
     taught = add(task_teacher_step(config, facts.task, teacher, needs, config.teach.density))
@@ -136,6 +153,30 @@ def _pack(config: RunConfig, facts: Facts, teacher: TeacherFacts, vocabulary: Vo
 def _student(config: RunConfig, ground: _Ground, lang: str, recipe: str, shape: Shape, seed: int) -> Step:
     needs = {"pack": ground.packs[lang]} | sfts_of(ground.sfts, [config.source, lang])
     return distil_step(config.distil, ground.teacher, needs, lang, shape, recipe, seed)
+
+
+def _merged_students(
+    config: RunConfig, facts: Facts, grounds: Iterable[_Ground], add: Add
+) -> list[tuple[Mapping[str, Step], Step]]:
+    """Add the students of recipe ``mergedistill``; give with each the scores of its languages' teachers.
+
+    What a teacher predicts for a language is one step, however many assignments take it.
+    """
+    languages = config.merged_languages
+    by_name = {ground.teacher.name: ground for ground in grounds}
+    names = dict(zip(config.teachers, by_name, strict=True)) | {name: name for name in by_name}
+    body = None if config.merge.body is None else names.get(config.merge.body)
+    students: list[tuple[Mapping[str, Step], Step]] = []
+    for assignment in choose_assignments(config.merge, names, languages):
+        teachers = {lang: by_name[name].teacher for lang, name in assignment.items()}
+        packs = {lang: add(_pack(config, facts, teachers[lang], WHOLE_VOCABULARY, lang)) for lang in languages}
+        made = {lang: add(predict_step(config.merge, teachers[lang], packs[lang], lang)) for lang in languages}
+        scored = {lang: by_name[assignment[lang]].scored[lang] for lang in config.langs}
+        first = next((lang for lang, name in assignment.items() if name == body), None)
+        for layers, hidden, seed in itertools.product(config.layers or (None,), config.hidden or (None,), config.seeds):
+            shape = student_shape(teachers, first, layers, hidden)
+            students.append((scored, add(merge_step(config.merge, teachers, packs, made, shape, first, seed))))
+    return students
 
 
 def _add_tuned_teacher(config: RunConfig, facts: Facts, ground: _Ground, density: float, seed: int, add: Add) -> None:

@@ -24,7 +24,7 @@ VERSIONS = {
     "evaluate": 2,
     "distil": 2,
     "finetune": 2,
-    "predict": 1,
+    "predict": 2,
     "merge": 1,
 }
 

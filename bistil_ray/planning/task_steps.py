@@ -7,7 +7,9 @@ from typing import Any
 
 from ..config import RunConfig
 from ..facts import Input, TaskFacts, TeacherFacts
-from ..recipes import RECIPES
+from ..recipes import MERGEDISTILL, RECIPES
+from ..settings import Optimisation, TaskTeaching
+from .assignments import label
 from .step import Step, make_step
 
 # Mean pieces of a labelled sentence: only for estimates of cost.
@@ -32,24 +34,50 @@ def task_teacher_step(
     if given is not None and density is None:
         return make_step("task-teacher", settings, {"checkpoint": given, "teacher": teacher.model}, needs or {}, about)
     settings |= {"sources": list(config.taught_in), "seed": seed}
-    epochs = config.teach.epochs + (config.teach.sparse_epochs if density is not None else 0)
-    tokens = int(epochs * sum(task.train_rows.values()) * TOKENS_PER_SENTENCE)
-    flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
-    inputs = {"teacher": teacher.model, **_training_inputs(task, config.taught_in)}
     # Without a density nothing is sparse: then the length of that phase is no part of what the step is.
     sparse_epochs = 0.0 if density is None else config.teach.sparse_epochs
     phase = config.teach.model_copy(update={"density": density, "sparse_epochs": sparse_epochs})
+    tokens = _tokens(task, phase)
+    flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
+    inputs = {"teacher": teacher.model, **_training_inputs(task, config.taught_in)}
     return make_step("task-teacher", settings, inputs, needs or {}, about, phase, tokens, flops)
 
 
-def evaluate_step(config: RunConfig, task: TaskFacts, lang: str, needs: Mapping[str, Step]) -> Step:
-    """The undistilled task teacher's scores on one language.
+def tuned_student_step(config: RunConfig, task: TaskFacts, student: Step, density: float) -> Step:
+    """A student of several teachers, fine-tuned sparsely by the labels alone, once for all of its languages.
 
-    ``needs`` holds ``task_teacher``, the language's SFT if the teacher is adapted to it, and, for a teacher tuned
-    otherwise than the one that students learn from, ``evaluate``: the scores of that one.
+    It takes the place of a task teacher, with the settings of phase 2.
     """
-    settings = _task_settings(config, task) | {"lang": lang, "max_length": config.teach.max_length}
-    about = {"lang": lang, **needs["task_teacher"].about}
+    languages, seed = student.settings["languages"], student.settings["seed"]
+    settings = _task_settings(config, task) | {"sources": list(config.taught_in), "seed": seed}
+    tune = config.finetune
+    shared = {name: getattr(tune, name) for name in (*Optimisation.model_fields, "sparse_epochs", "max_length")}
+    phase = TaskTeaching(**shared, density=density, epochs=tune.dense_epochs)
+    tokens = _tokens(task, phase)
+    flops = 6.0 * student.settings["layers"] * 12 * student.settings["hidden"] ** 2 * tokens
+    about = {
+        "assignment": label({lang: student.about[f"teacher-{lang}"] for lang in languages}),
+        "layers": student.settings["layers"],
+        "recipe": MERGEDISTILL,
+        "seed": seed,
+        "density": density,
+    }
+    inputs = _training_inputs(task, config.taught_in)
+    return make_step("task-teacher", settings, inputs, {"student": student}, about, phase, tokens, flops)
+
+
+def evaluate_step(config: RunConfig, task: TaskFacts, lang: str, needs: Mapping[str, Step]) -> Step:
+    """The undistilled task teacher's scores on one language, or those of a student of several teachers.
+
+    ``needs`` holds ``task_teacher``, the language's SFT if the teacher is adapted to it, for a teacher tuned otherwise
+    than the one that students learn from ``evaluate``: the scores of that one, and for a student of several teachers
+    ``student`` and, if they are known, the scores of the language's own teacher in ``evaluate``.
+    """
+    phase = config.finetune if "student" in needs else config.teach
+    settings = _task_settings(config, task) | {"lang": lang, "max_length": phase.max_length}
+    tuned = needs["task_teacher"].about
+    teacher = needs["student"].about[f"teacher-{lang}"] if "student" in needs else tuned["teacher"]
+    about = {"lang": lang, "teacher": teacher, **tuned}
     return make_step("evaluate", settings, _scoring_inputs(config, task, lang), needs, about)
 
 
@@ -80,6 +108,11 @@ def finetune_step(
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(*shape)) * tokens
     about = {**student.about, "recipe": recipe, "density": density}
     return make_step("finetune", settings, inputs, needs, about, config.finetune, tokens, flops)
+
+
+def _tokens(task: TaskFacts, phase: TaskTeaching) -> int:
+    epochs = phase.epochs + (0.0 if phase.density is None else phase.sparse_epochs)
+    return int(epochs * sum(task.train_rows.values()) * TOKENS_PER_SENTENCE)
 
 
 def _task_settings(config: RunConfig, task: TaskFacts) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from ..recipes import RECIPES, phase_1_settings
 from ..settings import Adaptation, Distillation, Optimisation, Packing, Vocabulary
 from .step import Step, make_step
 
+WHOLE_VOCABULARY = Vocabulary(threshold=0)
+"""For what a teacher does by itself, whatever students come of it: nothing is cut."""
+
 
 def pack_step(
     languages: Sequence[str],

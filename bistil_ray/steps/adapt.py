@@ -52,8 +52,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tuning = tune_sparsely(
         MaskedLanguageModelling(model),
         partial(stream.batches, context),
-        Phase.from_settings(settings, job.runtime, settings["dense_steps"]),
-        Phase.from_settings(settings, job.runtime, settings["sparse_steps"]),
+        Phase.from_settings(settings, job.runtime, settings["dense_steps"], [settings["lang"]]),
+        Phase.from_settings(settings, job.runtime, settings["sparse_steps"], [settings["lang"]]),
         density=settings["density"],
         head=[name for name, _ in model.named_parameters() if name not in encoder],
         l1=settings["l1"],

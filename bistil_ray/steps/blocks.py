@@ -14,6 +14,7 @@ from ..data.masking import MaskingVocabulary, corrupt
 from ..data.order import Turns, chunks_from, read_chunk
 from ..storage import read_result
 from ..train.loop import Batch, mix
+from ..train.memory import micro_batches
 from .context import Context
 from .pack import block_files
 
@@ -60,12 +61,6 @@ class BlockStream:
             "language": torch.full((len(inputs),), language),
         }
         return micro_batches(rows, self.micro_batches)
-
-
-def micro_batches(batch: Batch, number: int) -> list[Batch]:
-    """Cut a batch into so many, nearly alike."""
-    parts = zip(*(values.chunk(number) for values in batch.values()), strict=True)
-    return [dict(zip(batch, part, strict=True)) for part in parts]
 
 
 def training_files(pack: Path) -> tuple[list[str], ...]:

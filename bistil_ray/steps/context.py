@@ -44,6 +44,17 @@ class Context(Protocol):
     def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
         """Apply ``function`` to every item, wherever there is room; results in the order of the items."""
 
+    def spread(
+        self,
+        here: Callable[[Item], Product],
+        load: Callable[[torch.device], Callable[[Item], Product]],
+        items: Sequence[Item],
+    ) -> Iterator[Product]:
+        """Apply ``here`` to every item, or in other processes, where there are idle devices, what ``load`` gives there.
+
+        For work that takes a model, which each process loads once. Products come in the order of the items.
+        """
+
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T)."""
 
@@ -68,6 +79,15 @@ class LocalContext:
     def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
         """Apply ``function`` to one item after the other."""
         return [function(item) for item in items]
+
+    def spread(
+        self,
+        here: Callable[[Item], Product],
+        load: Callable[[torch.device], Callable[[Item], Product]],
+        items: Sequence[Item],
+    ) -> Iterator[Product]:
+        """Apply ``here`` to one item after the other."""
+        return map(here, items)
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Read chunk after chunk and cut batches across their borders; a last, short batch is left out."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import PreTrainedModel
 
 from ..losses.relation import choose_relation_heads
@@ -23,10 +24,12 @@ from ..models.student import cut_vocabulary, vocabulary_names
 from ..sparse.cut import cut_rows
 from ..storage import read_result
 from ..teachers.adapted import adapted
+from ..teachers.constant import check_states
 from ..train.baselines import RelationDistillation, TripleDistillation
 from ..train.loop import Objective
 from ..train.masked_lm import MaskedLanguageModelling
 from ..train.objectives import Distillation
+from .blocks import held_out_blocks
 from .context import Context, Job
 from .new_student import NewStudent, new_student
 from .on_text import train_on_text
@@ -43,6 +46,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     settings, pack = job.settings, job.needs["pack"]
     tokenizer = load_tokenizer(str(pack / "tokenizer"))
     teacher, *speakers = (model.to(context.device) for model in _teachers(job, pack))
+    _check_teachers([teacher, *speakers], job)
     student = new_student(teacher, settings, pack)
     objective = _objective(teacher, speakers, student, settings)
     mask = settings["mask"] if settings["objective"] == "states" else max(settings["mask"], LEAST_MASK)
@@ -60,11 +64,6 @@ def alignment_of(student: PreTrainedModel, teacher: PreTrainedModel, choice: Lay
     return family.comparable_maps(seen, taught, pairs)
 
 
-def student_folder(step: Path) -> Path:
-    """Where the student of a finished ``distil`` step lies."""
-    return step / str(read_result(step)["student"])
-
-
 def _teachers(job: Job, pack: Path) -> list[PreTrainedModel]:
     """Load the teacher, cut to the pack's vocabulary, and after it one model for each language it is adapted to."""
     teacher = load_masked_lm(job.inputs["teacher"])
@@ -73,6 +72,14 @@ def _teachers(job: Job, pack: Path) -> list[PreTrainedModel]:
     sfts = [cut_rows(sft, kept, rows) for sft in language_sfts(job, teacher, list(read_result(pack)["languages"]))]
     cut_vocabulary(teacher, kept)
     return [teacher, *(adapted(teacher, sft) for sft in sfts)]
+
+
+def _check_teachers(teachers: list[PreTrainedModel], job: Job) -> None:
+    pack = job.needs["pack"]
+    lang = next(iter(read_result(pack)["languages"]))
+    block = torch.from_numpy(held_out_blocks(pack, lang, most=1).astype(np.int64))
+    for teacher in teachers:
+        check_states(teacher, block, job.inputs["teacher"])
 
 
 def _objective(

@@ -1,13 +1,14 @@
 """Step ``evaluate``: the undistilled task teacher on one target language, with its whole vocabulary.
 
-Product: ``model/``, the teacher under the language's SFT, where there is one.
+A student of several teachers is scored in the same way, by the language's own tokenizer, and compared with the
+language's own teacher. Product: ``model/``, the teacher under the language's SFT, where there is one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..models.loading import load_tokenizer
+from ..models.language_tokenizers import copy_tokenizers
 from ..sparse.delta import apply_delta
 from ..storage import read_result, replacing
 from .context import Context, Job
@@ -20,18 +21,19 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     """Score the teacher; its record stands beside those of its students."""
     taught = read_result(job.needs["task_teacher"])
     model, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
-    tokenizer = load_tokenizer(str(folder))
     for sft in language_sfts(job, model, [job.settings["lang"]]):
         apply_delta(model, sft)
-        folder = job.folder / "model"
-        with replacing(folder) as temporary:
+        with replacing(job.folder / "model") as temporary:
             model.save_pretrained(temporary)
-            tokenizer.save_pretrained(temporary)
-    scores = score(model.to(context.device), tokenizer, job)
-    learned_from = read_result(job.needs["evaluate"])["record"] if "evaluate" in job.needs else scores
+            copy_tokenizers(folder, temporary)
+        folder = job.folder / "model"
+    scores = score(model.to(context.device), folder, job)
+    # A teacher that is compared with none stands for itself; a student may be of teachers that nobody scored.
+    alone = None if "student" in job.needs else scores["score"]
+    teacher_score = read_result(job.needs["evaluate"])["record"]["score"] if "evaluate" in job.needs else alone
     more = {
-        "teacher_score": learned_from["score"],
-        "retention": scores["score"] / learned_from["score"] if learned_from["score"] else None,
+        "teacher_score": teacher_score,
+        "retention": scores["score"] / teacher_score if teacher_score else None,
         "tokens": taught["tokens"],
         "seconds": taught["seconds"],
     }

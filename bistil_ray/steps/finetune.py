@@ -10,23 +10,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.fingerprint import content_fingerprint
-from ..models.heads import head_parameters, model_labels, new_model
+from ..models.heads import head_parameters, model_inputs, model_labels, new_model
 from ..models.loading import load_tokenizer
 from ..models.projection import load_projections
 from ..models.student import cut_vocabulary
 from ..sparse.delta import extract_delta, save_delta
 from ..storage import read_result, replacing
 from ..teachers.adapted import adapted
-from ..train.loop import Objective, Phase, mix
+from ..teachers.constant import check_varies
+from ..train.loop import Batch, Objective, Phase, mix
 from ..train.objectives import Distillation, LabelLearning
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
-from .context import Context, Job
-from .distil import alignment_of, student_folder
+from .context import Context, Job, LocalContext
+from .distil import alignment_of
 from .labelled import task_of, training_stream
+from .new_student import student_folder
 from .scoring import make_record, score
 from .task_teacher import language_sfts, load_task_teacher
 
@@ -44,13 +47,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     objective: Objective = LabelLearning(student, task_of(job))
     if teachers:
         objective = _under_teacher(job, student, [teacher.to(context.device) for teacher in teachers])
-    stream = training_stream(job, tokenizer, labels)
+    stream = training_stream(job, distilled_folder, labels)
+    _check_teachers(job, teachers, next(stream.batches(LocalContext(), 0, 1))[0])
     dense, sparse = (stream.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
     tuning = tune_sparsely(
         objective,
         partial(stream.batches, context),
-        Phase.from_settings(settings, job.runtime, dense),
-        Phase.from_settings(settings, job.runtime, sparse),
+        Phase.from_settings(settings, job.runtime, dense, settings["sources"]),
+        Phase.from_settings(settings, job.runtime, sparse, settings["sources"]),
         density=settings["density"],
         head=head_parameters(student),
         checkpoints=job.folder / "checkpoints",
@@ -69,6 +73,16 @@ def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast) -> list[PreTrai
     sfts = language_sfts(job, teacher, job.settings["sources"])
     kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)
     return [cut_vocabulary(speaker, kept) for speaker in [adapted(teacher, sft) for sft in sfts] or [teacher]]
+
+
+@torch.no_grad()
+def _check_teachers(job: Job, teachers: list[PreTrainedModel], batch: Batch) -> None:
+    task = task_of(job)
+    for teacher in teachers:
+        moved = {name: value.to(teacher.device) for name, value in batch.items()}
+        decided = task.logits(teacher(**model_inputs(teacher, moved)), moved)
+        for name, logits_NC in decided.items():
+            check_varies(logits_NC, f"{name} scores", str(job.needs["task_teacher"]))
 
 
 def _under_teacher(job: Job, student: PreTrainedModel, teachers: list[PreTrainedModel]) -> Distillation:
@@ -102,7 +116,7 @@ def _finish(
     with replacing(model_folder) as folder:
         student.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    scores = score(student, tokenizer, job)
+    scores = score(student, model_folder, job)
     teacher_score = read_result(job.needs["evaluate"])["record"]["score"]
     more = {
         "teacher_score": teacher_score,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from ..data.batches import Features, epoch_batches, length_of, pad_batch
 from ..data.examples import Examples, read_examples
+from ..models.language_tokenizers import tokenizer_for
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
 from ..train.loop import Batch
@@ -31,16 +32,20 @@ def labelled_examples(job: Job, name: str) -> Examples:
     return task.relabel(examples, settings["label_map"], settings["labels"])
 
 
-def training_stream(job: Job, tokenizer: PreTrainedTokenizerFast, labels: Sequence[str]) -> LabelledStream:
-    """Make the stream of a step's training data, in the languages ``sources`` of its settings."""
+def training_stream(job: Job, model: str | Path, labels: Sequence[str]) -> LabelledStream:
+    """Make the stream of a step's training data, in the languages ``sources`` of its settings.
+
+    ``model`` is the folder whose tokenizers split it; they have one padding id.
+    """
     settings = job.settings
+    tokenizers = {lang: tokenizer_for(model, lang) for lang in settings["sources"]}
     features = [
         task_of(job).encode(labelled_examples(job, f"train-{lang}"), tokenizer, labels, settings["max_length"])
-        for lang in settings["sources"]
+        for lang, tokenizer in tokenizers.items()
     ]
     return LabelledStream(
         features,
-        int(tokenizer.pad_token_id),
+        int(tokenizers[settings["source"]].pad_token_id),
         settings["batch_size"],
         job.runtime.get("accumulation", 1),
         settings["seed"],

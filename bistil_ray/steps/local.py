@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..planning.step import Step
 from .context import LocalContext
-from .run import make_job, run_step
+from .run import make_job, run_in_turn, run_step
 
 
 def run_here(
@@ -20,5 +21,5 @@ def run_here(
     results: dict[str, dict[str, Any]] = {}
     for step in steps:
         context = LocalContext(lambda metrics, step=step: report(step, metrics))  # type: ignore[misc]
-        results[step.key] = run_step(make_job(step, steps_folder), context)
+        results[step.key] = run_in_turn(make_job(step, steps_folder), partial(run_step, context=context))
     return results

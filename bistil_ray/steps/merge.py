@@ -29,7 +29,12 @@ from .predicted import PredictionStream
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Unite the vocabularies, train, measure each language on held-out text, save."""
+    """Unite the vocabularies, train, measure each language on held-out text, save.
+
+    A student that is given stays where it is.
+    """
+    if "student" in job.inputs:
+        return {"student": job.inputs["student"], "bits_per_character": {}, "tokens": 0, "seconds": 0.0}
     settings = job.settings
     teacher_of = {lang: job.inputs[f"teacher-{lang}"] for lang in settings["languages"]}
     tokenizers = {place: load_tokenizer(place) for place in _in_order(teacher_of, settings["body"])}
@@ -54,7 +59,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     examine = Examination(measure, settings, context)
     progress = run_phase(
         Merging(student, settings["mlm_weight"], settings["rest"]),
-        Phase.from_settings(settings, job.runtime, settings["steps"]),
+        Phase.from_settings(settings, job.runtime, settings["steps"], list(teacher_of)),
         lambda start: stream.batches(context, start, settings["steps"]),
         checkpoints=job.folder / "checkpoints",
         report=context.report,

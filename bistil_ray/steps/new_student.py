@@ -18,6 +18,7 @@ from ..models.layers import align_layers, layer_map
 from ..models.narrow import narrow_student
 from ..models.projection import sample_states, state_projections
 from ..models.student import build_student
+from ..storage import read_result
 from ..train.loop import mix
 from .blocks import training_files
 
@@ -56,6 +57,11 @@ def new_student(teacher: PreTrainedModel, settings: Mapping[str, Any], pack: Pat
         torch.manual_seed(mix(settings["seed"], 0))
         student = AutoModelForMaskedLM.from_config(student.config)
     return NewStudent(student.to(teacher.device).train(), choice, projections)
+
+
+def student_folder(step: Path) -> Path:
+    """Where the student of a finished ``distil`` or ``merge`` step lies."""
+    return step / str(read_result(step)["student"])
 
 
 def _projections(

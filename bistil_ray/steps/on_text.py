@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.masking import MaskingVocabulary
-from ..storage import replacing
+from ..storage import read_result, replacing
 from ..train.loop import Objective, Phase, run_phase
 from .blocks import BlockStream, training_files
 from .context import Context, Job
@@ -42,7 +42,7 @@ def train_on_text(
     examine = Examination(partial(held_out_bits, model, pack, vocabulary), settings, context)
     progress = run_phase(
         objective,
-        Phase.from_settings(settings, job.runtime, settings["steps"]),
+        Phase.from_settings(settings, job.runtime, settings["steps"], list(read_result(pack)["languages"])),
         lambda start: stream.batches(context, start, settings["steps"]),
         checkpoints=job.folder / "checkpoints",
         report=context.report,

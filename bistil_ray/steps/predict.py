@@ -1,48 +1,75 @@
 """Step ``predict``: one teacher's predictions for the masked tokens of one language's text.
 
 The pack has one language and the teacher's whole vocabulary. Product: ``predictions/*.parquet``, one file for each of
-the pack's; those that are there are not made again. Every merging student that takes this teacher for this language
-shares it.
+the pack's; those that are there are not made again. Where devices are idle, several processes predict side by side.
+Every merging student that takes this teacher for this language shares the step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from ..data.masking import MaskingVocabulary
 from ..data.order import count_blocks
 from ..models.loading import load_masked_lm, load_tokenizer
+from ..teachers.constant import check_states
 from ..teachers.predictions import Predictor
-from .blocks import training_files
+from .blocks import held_out_blocks, training_files
 from .context import Context, Job
 from .examination import held_out_bits
+
+Work = tuple[Path, Path]
+"""A file of blocks, and where its predictions belong."""
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Predict file by file; give the number of blocks and how well the teacher knows the language."""
-    settings, pack = job.settings, job.needs["pack"]
-    vocabulary = MaskingVocabulary.from_tokenizer(load_tokenizer(pack / "tokenizer"))
-    teacher = load_masked_lm(job.inputs["teacher"]).to(context.device)
-    predictor = Predictor(
-        teacher,
-        vocabulary,
+    pack = job.needs["pack"]
+    (files,) = training_files(pack)
+    work = [(Path(file), job.folder / "predictions" / Path(file).name) for file in files]
+    left = [(blocks, target) for blocks, target in work if not target.exists()]
+    predictor = load_predictor(job, context.device)
+    block = torch.from_numpy(held_out_blocks(pack, job.settings["lang"], most=1).astype(np.int64))
+    check_states(predictor.teacher, block, job.inputs["teacher"])
+    predicted = count_blocks([str(blocks) for blocks, target in work if target.exists()])
+    made = context.spread(partial(predict_file, predictor), partial(_loaded, job), left)
+    for number, blocks in enumerate(made, len(work) - len(left) + 1):
+        predicted += blocks
+        context.report({"step": number, "tokens": predicted * job.settings["length"]})
+    return {
+        "predictions": "predictions",
+        "blocks": predicted,
+        "bits_per_character": held_out_bits(predictor.teacher, pack, predictor.vocabulary),
+    }
+
+
+def load_predictor(job: Job, device: torch.device) -> Predictor:
+    """Load the teacher of a ``predict`` step."""
+    settings = job.settings
+    return Predictor(
+        load_masked_lm(job.inputs["teacher"]).to(device),
+        MaskingVocabulary.from_tokenizer(load_tokenizer(job.needs["pack"] / "tokenizer")),
         mask=settings["mask"],
         top_k=settings["top_k"],
         seed=settings["seed"],
         draws=settings["kept"] == "drawn",
     )
-    (files,) = training_files(pack)
-    for number, file in enumerate(files, 1):
-        target = job.folder / "predictions" / Path(file).name
-        if not target.exists():
-            predictor.predict_file(Path(file), target)
-        context.report({"step": number, "tokens": count_blocks(files[:number]) * settings["length"]})
-    return {
-        "predictions": "predictions",
-        "blocks": count_blocks(files),
-        "bits_per_character": held_out_bits(teacher, pack, vocabulary),
-    }
+
+
+def predict_file(predictor: Predictor, work: Work) -> int:
+    """Write the predictions for a file; give its number of blocks."""
+    predictor.predict_file(*work)
+    return count_blocks([str(work[0])])
+
+
+def _loaded(job: Job, device: torch.device) -> Callable[[Work], int]:
+    return partial(predict_file, load_predictor(job, device))
 
 
 def prediction_files(step: Path) -> list[str]:

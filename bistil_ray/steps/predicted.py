@@ -13,7 +13,7 @@ from ..data.masking import IGNORED
 from ..data.order import Turns, chunks_from
 from ..teachers.predictions import Predictions, read_predictions
 from ..train.loop import Batch, mix
-from .blocks import micro_batches
+from ..train.memory import micro_batches
 from .context import Context
 
 
@@ -52,7 +52,7 @@ class PredictionStream:
 
 def to_batch(blocks: Sequence[Predictions], ids: np.ndarray) -> Batch:
     """Put blocks together as tensors (BT) and (BTK), their ids replaced by ``ids[...]``."""
-    inputs_BT, labels_BT, known_MK, scores_MK = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    inputs_BT, labels_BT, known_MK, scores_MK, _ = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     chosen_BT = labels_BT != IGNORED
     gold_BT = np.full(chosen_BT.shape, IGNORED, dtype=np.int64)
     known_BTK = np.zeros((*chosen_BT.shape, known_MK.shape[1]), dtype=np.int64)

@@ -1,17 +1,20 @@
-"""Running one step, whatever its kind: skip what is done, write metrics, mark the end."""
+"""Running one step, whatever its kind: skip what is done, write metrics and the log, mark the end."""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..locks import LOCK, locked_in_turn
 from ..planning.step import Step
-from ..storage import append_line, is_done, mark_done, read_result
+from ..storage import append_line, is_done, mark_done, read_result, told_when_full
 from .context import Context, Job
 
 # The module and function of each kind of step: a new kind plugs in here and in plan.py.
@@ -41,22 +44,39 @@ def make_job(step: Step, steps_folder: Path) -> Job:
     )
 
 
+def run_in_turn(job: Job, run: Callable[[Job], dict[str, Any]]) -> dict[str, Any]:
+    """Let ``run`` run a step when no other process does; if another has finished it by then, give what that one made.
+
+    Runs share steps, and two of them may come to one at the same time.
+    """
+    if not is_done(job.folder):
+        with locked_in_turn(job.folder / LOCK):
+            if not is_done(job.folder):
+                return run(job)
+    return read_result(job.folder)
+
+
 def run_step(job: Job, context: Context) -> dict[str, Any]:
     """Run a step to its end and give its result; a finished step gives its stored result at once.
 
-    On several ranks all of them run the step; rank 0 writes. Metrics go to ``metrics.jsonl`` in the step's folder.
+    On several ranks all of them run the step; rank 0 writes. Metrics go to ``metrics.jsonl`` in the step's folder, what
+    else is worth telling to ``log.txt`` (of other ranks than 0 to ``log-<rank>.txt``).
     """
     if is_done(job.folder):
+        _drop_checkpoints(job, context)  # it may have been killed right after it was done
         return read_result(job.folder)
     context.wait_for_all()  # before one that is quick marks the end
     job.folder.mkdir(parents=True, exist_ok=True)
     silence_transformers()
-    began = time.time()
-    result = _runner(job.kind)(job, _Recording(context, job.folder / "metrics.jsonl"))
-    result = {**result, "kind": job.kind, "about": dict(job.about), "started": began, "finished": time.time()}
-    if context.rank == 0:
-        mark_done(job.folder, result)
-        shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+    began, clock = time.time(), time.monotonic()
+    log = job.folder / (f"log-{context.rank}.txt" if context.rank else "log.txt")
+    with _logging_to(log), told_when_full(job.folder):
+        result = _runner(job.kind)(job, _Recording(context, job.folder / "metrics.jsonl"))
+        finished = began + time.monotonic() - clock  # whatever the wall clock was set to meanwhile
+        result = {**result, "kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
+        if context.rank == 0:
+            mark_done(job.folder, result)
+        _drop_checkpoints(job, context)
     context.wait_for_all()
     return result
 
@@ -67,6 +87,28 @@ def silence_transformers() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def _drop_checkpoints(job: Job, context: Context) -> None:
+    if context.rank == 0:
+        shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+
+
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Write what the package's modules log into ``file``, which appears with the first line."""
+    logger = logging.getLogger(__package__.partition(".")[0])
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _runner(kind: str) -> Callable[[Job, Context], dict[str, Any]]:

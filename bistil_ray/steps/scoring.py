@@ -8,22 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from ..evaluate.speed import measure
 from ..models.heads import model_labels
+from ..models.language_tokenizers import tokenizer_for
 from .context import Job
 from .labelled import labelled_examples, task_of
 
 
-def score(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, job: Job) -> dict[str, Any]:
-    """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given."""
+def score(model: PreTrainedModel, folder: Path, job: Job) -> dict[str, Any]:
+    """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given.
+
+    ``folder`` holds its tokenizers.
+    """
     task, labels = task_of(job), job.settings["labels"]
     scores: dict[str, Any] = {"source_score": None, "validation_score": None}
     for name, field in (("test", "score"), ("source_test", "source_score"), ("source_validation", "validation_score")):
         if name not in job.inputs:
             continue
         gold = labelled_examples(job, name)
+        tokenizer = tokenizer_for(folder, job.settings["lang" if name == "test" else "source"])
         found = task.score(model, tokenizer, gold, model_labels(model) if labels else (), job.settings["max_length"])
         scores[field] = found.score
         if field == "score":
@@ -44,6 +49,7 @@ def make_record(
         "source": job.settings["source"],
         "lang": job.settings["lang"],
         "teacher": about["teacher"],
+        "assignment": about.get("assignment"),
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
         "density": about.get("density"),

@@ -1,7 +1,8 @@
 """Step ``task-teacher``: the teacher fine-tuned on the task, wholly or sparsely, or a given checkpoint.
 
-Product: ``model/`` with tokenizer, without the language SFTs under which it was trained; a given checkpoint stays where
-it is and the result points to it. A given SFT of the task becomes a model.
+A student of several teachers (``student`` in what it needs) is fine-tuned in the same way, with a tokenizer for each
+language. Product: ``model/`` with tokenizer, without the language SFTs under which it was trained; a given checkpoint
+stays where it is and the result points to it. A given SFT of the task becomes a model.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from ..models.heads import check_labels, head_parameters, load_model, model_labels, new_model
+from ..models.language_tokenizers import copy_tokenizers
 from ..models.loading import load_tokenizer
 from ..sparse.delta import SparseDelta, apply_delta, load_delta
 from ..sparse.given import fit_delta, is_sft, load_sft
@@ -23,6 +25,7 @@ from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .adapt import sft_folder
 from .context import Context, Job
 from .labelled import task_of, training_stream
+from .new_student import student_folder
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -31,14 +34,16 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if "checkpoint" in job.inputs:
         return _take_given(job, labels)
     task = task_of(job)
-    tokenizer = load_tokenizer(job.inputs["teacher"])
-    model = new_model(task.head, job.inputs["teacher"], labels, mix(settings["seed"], 2)).to(context.device)
+    student = job.needs.get("student")
+    place = Path(job.inputs["teacher"]) if student is None else student_folder(student)
+    model = new_model(task.head, place, labels, mix(settings["seed"], 2)).to(context.device)
     model.train()
     sfts = [sft.to(context.device) for sft in language_sfts(job, model, settings["sources"])]
     objective = LabelLearning(model, task, sfts)
-    stream = training_stream(job, tokenizer, labels)
+    stream = training_stream(job, place, labels)
     dense, sparse = (
-        Phase.from_settings(settings, job.runtime, stream.steps(settings[name])) for name in ("epochs", "sparse_epochs")
+        Phase.from_settings(settings, job.runtime, stream.steps(settings[name]), settings["sources"])
+        for name in ("epochs", "sparse_epochs")
     )
     batches, checkpoints, writes = partial(stream.batches, context), job.folder / "checkpoints", context.rank == 0
     done: Progress | SparseTuning
@@ -66,8 +71,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if context.rank == 0:
         with replacing(job.folder / "model") as folder:
             model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-    return {"model": "model", "tokens": done.tokens, "seconds": done.seconds, "loss": done.terms}
+            copy_tokenizers(place, folder)
+    before = {"tokens": 0, "seconds": 0.0} if student is None else read_result(student)
+    return {
+        "model": "model",
+        "tokens": before["tokens"] + done.tokens,
+        "seconds": before["seconds"] + done.seconds,
+        "loss": done.terms,
+    }
 
 
 def load_task_teacher(step: Path, head: str) -> tuple[PreTrainedModel, Path]:

@@ -1,7 +1,8 @@
 """A teacher's predictions for masked tokens, made once and kept on disk: k tokens of each.
 
-A file has a row for each block: its corrupted ids, and for each masked position the true id, the ids of k tokens and
-their log-probabilities. All ids are the teacher's own. The tokens are either the most likely ones, with their
+A file has a row for each block: its corrupted ids, and for each masked position the true id, the ids of k tokens, their
+log-probabilities and the log-sum-exp of the logits, which added to them gives the logits back. All ids are the
+teacher's own. The tokens are either the most likely ones, with their
 probabilities in the teacher's whole distribution, so that what is left for all others is known; or k draws from it,
 of the probability 1 / k each, which on average are the distribution itself. What chance decides for a block depends
 on its content and a seed alone, not on where it lies.
@@ -38,13 +39,14 @@ class Predictions(NamedTuple):
     """N blocks of T tokens with M masked positions in all, in the order of blocks and places: K tokens for each.
 
     ``inputs_NT`` and ``labels_NT`` (``IGNORED`` where nothing is masked) are int32, ``known_ids_MK`` int32,
-    ``log_probabilities_MK`` float16.
+    ``log_probabilities_MK`` float16, ``log_sum_exp_M``, that of a place's logits over all tokens, float32.
     """
 
     inputs_NT: np.ndarray
     labels_NT: np.ndarray
     known_ids_MK: np.ndarray
     log_probabilities_MK: np.ndarray
+    log_sum_exp_M: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,13 @@ class Predictor:
         inputs_NT, labels_NT, chances_NTK = (torch.cat(parts) for parts in zip(*prepared, strict=True))
         parts = [slice(start, start + BATCH) for start in range(0, len(ids_NT), BATCH)]
         known = [self._known(inputs_NT[part], labels_NT[part] != IGNORED, chances_NTK[part]) for part in parts]
-        known_ids_MK, log_probabilities_MK = (torch.cat(parts) for parts in zip(*known, strict=True))
+        known_ids_MK, log_probabilities_MK, log_sum_exp_M = (torch.cat(parts) for parts in zip(*known, strict=True))
         return Predictions(
             inputs_NT.numpy().astype(np.int32),
             labels_NT.numpy().astype(np.int32),
             known_ids_MK.numpy().astype(np.int32),
             log_probabilities_MK.numpy().astype(np.float16),
+            log_sum_exp_M.numpy(),
         )
 
     def _prepare(self, ids_T: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,35 +100,36 @@ class Predictor:
         draws = self.top_k if self.draws else 0
         return inputs_1T, labels_1T, torch.rand(*ids_1T.shape, draws, generator=generator, dtype=torch.float64)
 
-    def _known(self, inputs_BT: Tensor, chosen_BT: Tensor, chances_BTK: Tensor) -> tuple[Tensor, Tensor]:
+    def _known(self, inputs_BT: Tensor, chosen_BT: Tensor, chances_BTK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         device = self.teacher.device
         logits_MV = logits_at(self.teacher, {"input_ids": inputs_BT.to(device)}, chosen_BT.to(device))
         # Rows beyond the vocabulary, which some models have to fill up a power of two, are no tokens.
         logits_MV = logits_MV[:, : self.vocabulary.vocab_size].float()
+        total_M = logits_MV.logsumexp(1)
         if self.draws:
             # In float32 the sum over a large vocabulary would be too coarse for its rare tokens.
             sums_MV = logits_MV.double().softmax(1).cumsum(1)
             ids_MK = torch.searchsorted(sums_MV, chances_BTK[chosen_BT].to(device) * sums_MV[:, -1:])
-            return ids_MK.cpu(), torch.full(ids_MK.shape, -math.log(self.top_k))
+            return ids_MK.cpu(), torch.full(ids_MK.shape, -math.log(self.top_k)), total_M.cpu()
         top_MK = logits_MV.topk(self.top_k)
-        return top_MK.indices.cpu(), (top_MK.values - logits_MV.logsumexp(1, keepdim=True)).cpu()
+        return top_MK.indices.cpu(), (top_MK.values - total_M[:, None]).cpu(), total_M.cpu()
 
 
 def read_predictions(chunk: Chunk) -> Iterator[Predictions]:
     """Read a chunk's blocks in its seeded order, one after the other, N = 1."""
     table = pq.ParquetFile(chunk.file).read_row_group(chunk.group)
-    inputs, places, gold, known, scores = (column.combine_chunks() for column in table.columns)
+    inputs, places, gold, known, scores, totals = (column.combine_chunks() for column in table.columns)
     inputs_NT = _flat(inputs).reshape(len(table), -1)
     k = scores.type.value_type.list_size
     ends = places.offsets.to_numpy()
-    places_M, gold_M = places.flatten().to_numpy(), gold.flatten().to_numpy()
+    places_M, gold_M, totals_M = (column.flatten().to_numpy() for column in (places, gold, totals))
     known_MK = _flat(known.flatten()).reshape(-1, k)
     scores_MK = _flat(scores.flatten()).reshape(-1, k)
     for row in row_order(chunk, len(table)):
         mine = slice(ends[row], ends[row + 1])
         labels_NT = np.full_like(inputs_NT[row : row + 1], IGNORED)
         labels_NT[0, places_M[mine]] = gold_M[mine]
-        yield Predictions(inputs_NT[row : row + 1], labels_NT, known_MK[mine], scores_MK[mine])
+        yield Predictions(inputs_NT[row : row + 1], labels_NT, known_MK[mine], scores_MK[mine], totals_M[mine])
 
 
 def _to_table(made: Predictions) -> pa.Table:
@@ -142,6 +146,7 @@ def _to_table(made: Predictions) -> pa.Table:
         ragged(pa.array(made.labels_NT[masked_NT])),
         ragged(pa.FixedSizeListArray.from_arrays(pa.array(made.known_ids_MK.ravel()), k)),
         ragged(pa.FixedSizeListArray.from_arrays(pa.array(made.log_probabilities_MK.ravel()), k)),
+        ragged(pa.array(made.log_sum_exp_M)),
     ]
     return pa.table(columns, schema=_schema(length, k))
 
@@ -153,6 +158,7 @@ def _schema(length: int, k: int) -> pa.Schema:
         "gold": pa.list_(pa.int32()),
         "known_ids": pa.list_(pa.list_(pa.int32(), k)),
         "log_probabilities": pa.list_(pa.list_(pa.float16(), k)),
+        "log_sum_exp": pa.list_(pa.float32()),
     }
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import stderr
+from ..options import Quiet
 
 EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
 
@@ -19,6 +20,7 @@ def adapt(
     out: Annotated[Path, typer.Option(help="New folder for the SFT.")],
     density: Annotated[float | None, typer.Option(help="Share of the encoder that may change.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as adapt.lr=1e-4.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Tune a teacher sparsely to the text of one language (LT-SFT)."""
     from bistil_ray.config_sources import load_config
@@ -39,7 +41,7 @@ def adapt(
     whole = Vocabulary(threshold=0)
     pack = pack_step((target,), config.text_column, whole, config.packing, facts.tokenizer, texts)
     step = adapt_step(config.adapt, facts, pack, target)
-    found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key))[step.key]
+    found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key), quiet=quiet)[step.key]
     before, after = (found[name][target] for name in ("bits_per_character_before", "bits_per_character"))
     stderr().print(
         f"Bits per character of held-out text: {before:.3f} before, {after:.3f} after; "

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table, stderr
+from ..console import print_table, working
+from ..options import Quiet
 
 EPILOG = "Example: bistil-ray bench runs/mine/best/sw exported/sw-int8 Davlan/afro-xlmr-base"
 
@@ -16,6 +17,7 @@ def bench(
     models: Annotated[list[str], typer.Argument(help="Models: folders, also exported ones with ONNX, or hub ids.")],
     repeats: Annotated[int, typer.Option(min=1, help="Forward passes, of which the median counts.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure parameters, bytes, FLOPs, latency, throughput and memory of models on this machine.
 
@@ -36,8 +38,8 @@ def bench(
         if onnx_file(folder) is not None:
             require_onnx(f"MODEL {str(folder)!r}")
     costs = []
-    for model, folder in folders.items():
-        with stderr().status(f"measuring {model}"):
+    for turn, (model, folder) in enumerate(folders.items(), 1):
+        with working(f"Measuring {model} ({turn} of {len(folders)})", quiet):
             costs.append(cost_of(model, folder, repeats))
     if as_json:
         typer.echo(json.dumps([asdict(cost) for cost in costs]))
@@ -57,4 +59,6 @@ def bench(
         )
         for cost in costs
     ]
-    print_table(columns, rows, right=columns[2:])
+    print_table(
+        columns, rows, right=columns[2:], spare=("GPU latency", "FLOPs/token", "memory", "throughput", "params")
+    )

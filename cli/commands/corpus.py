@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..console import print_table, stderr
+from bistil_ray.terminal import visible
+
+from ..console import print_table, stderr, working
+from ..options import Quiet
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -54,6 +57,7 @@ def build(
         str | None, typer.Option("--licence", "--license", help="Its licence (a column licence or license).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make the corpus of a language: cleaned text, every document once, in Parquet shards that a sweep reads.
 
@@ -71,10 +75,10 @@ def build(
     selection = Selection(only, min_characters, max_characters, nfc, source, licence)
     found = [raw for place in inputs for raw in find_inputs(place, None if format == "auto" else format)]
     prepare_folder(str(out), "--out")
-    with stderr().status("reading") as status:
+    with working(f"Reading into {folder}", quiet) as say:
 
         def show(report: BuildReport) -> None:
-            status.update(f"{report.read:,} rows read, {report.kept:,} documents kept")
+            say(f"{report.read:,} rows read, {report.kept:,} documents kept")
 
         report = build_corpus(found, layout, selection, folder, show)
     if as_json:
@@ -101,6 +105,7 @@ def check(
     teacher: Annotated[str | None, typer.Option(help="Count the tokens of this model: a hub id or a folder.")] = None,
     column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Report what is in corpora: sizes, bad and repeated rows, scripts, lines of another language, unknown tokens.
 
@@ -119,8 +124,8 @@ def check(
     except DataError:
         console.print(f"No corpus of the source language {source} is there to compare with (--source).")
     tokenizer, unknown_id = _tokenizer(teacher) if teacher is not None else (None, None)
-    with console.status("reading") as status:
-        checks = check_corpora(files, column, tokenizer, unknown_id, status.update)
+    with working("Reading", quiet) as say:
+        checks = check_corpora(files, column, tokenizer, unknown_id, say)
     if as_json:
         typer.echo(json.dumps([found.record() for found in checks], indent=2, ensure_ascii=False))
         return
@@ -129,7 +134,7 @@ def check(
     print_table(("", *columns), [(name, *(its_cells[name] for its_cells in cells)) for name in cells[0]], right=columns)
     for found in checks:
         for warning in warnings(found):
-            typer.echo(f"{found.lang}: {warning}")
+            typer.echo(visible(f"{found.lang}: {warning}"))
 
 
 def _tokenizer(teacher: str) -> tuple[Tokenizer, int | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,8 +23,9 @@ def dashboard(
         _serve(run, port)
         return
     from bistil_ray.dashboard.page import write_report
+    from bistil_ray.storage import local_path
 
-    write_report(run, Path(out).expanduser())
+    write_report(run, local_path(out))
     typer.echo(out)
 
 

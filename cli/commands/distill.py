@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import RECIPE_HELP
+from ..options import RECIPE_HELP, Quiet
 
 EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
 
@@ -23,6 +23,7 @@ def distill(
     recipe: Annotated[str, typer.Option(help=f"One of {RECIPE_HELP}.")] = "bistil",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as distil.steps=1000.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
     from bistil_ray.config_sources import load_config
@@ -32,7 +33,8 @@ def distill(
     from bistil_ray.inputs import look_at_corpus, look_at_language_sfts, look_at_teacher
     from bistil_ray.planning.plan import add_language_sfts
     from bistil_ray.planning.text_steps import Shape, default_depth, distil_step, pack_step
-    from bistil_ray.steps.distil import student_folder
+    from bistil_ray.recipes import RECIPES
+    from bistil_ray.steps.new_student import student_folder
 
     from .single import carry_out, only_language
 
@@ -42,6 +44,8 @@ def distill(
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
     target = only_language(config)
+    if config.recipes[0] not in RECIPES:
+        raise ConfigError(f"--recipe {recipe} makes no student of one teacher: allowed are {', '.join(RECIPES)}")
     if target == config.source:
         raise ConfigError(f"--lang is the source language {target!r}: name another one, or another --source")
     facts = look_at_teacher(teacher, teacher, {"packing.length": config.packing.length}, "--teacher")
@@ -53,4 +57,4 @@ def distill(
     adapted = add_language_sfts(config, known, facts, texts, lambda step: steps.setdefault(step.key, step))
     shape = Shape(layers or default_depth(config.distil, facts.layers), hidden or facts.hidden)
     step = distil_step(config.distil, facts, {"pack": pack, **adapted}, target, shape, config.recipes[0], seed)
-    carry_out([*steps.values(), step], out, lambda folder: student_folder(folder / step.key))
+    carry_out([*steps.values(), step], out, lambda folder: student_folder(folder / step.key), quiet=quiet)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import print_table, stderr
-from ..options import TASK_HELP
+from ..console import print_table, working
+from ..options import TASK_HELP, Quiet
 
 EPILOG = "Example: bistil-ray evaluate runs/mine/best/sw --task ner --task-data ner/ --langs sw"
 
@@ -27,6 +27,7 @@ def evaluate(
         typer.Option(min=8, help="Longest text in tokens (as many as the model takes)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured."""
     from bistil_ray.data.examples import Examples, read_examples, task_files
@@ -35,7 +36,7 @@ def evaluate(
     from bistil_ray.models.families import family_of
     from bistil_ray.models.heads import load_model, model_labels
     from bistil_ray.models.hub import locate_model
-    from bistil_ray.models.loading import load_tokenizer
+    from bistil_ray.models.language_tokenizers import tokenizer_for
     from bistil_ray.steps.run import silence_transformers
     from bistil_ray.tasks.registry import TASKS
 
@@ -46,7 +47,8 @@ def evaluate(
     folder = locate_model(model, "MODEL")
     files = {lang: task_files(task_data, lang, split)[split] for lang in parse_languages(langs)}
     silence_transformers()
-    scored, tokenizer = load_model(kind.head, folder), load_tokenizer(folder)
+    scored = load_model(kind.head, folder)
+    tokenizers = {lang: tokenizer_for(folder, lang) for lang in files}
     labels = model_labels(scored)
     most = family_of(scored.config).longest_text(scored.config)
 
@@ -57,9 +59,9 @@ def evaluate(
 
     gold = {lang: read(file) for lang, file in files.items()}
     scores = {}
-    for lang, examples in gold.items():
-        with stderr().status(f"scoring {lang}"):
-            scores[lang] = kind.score(scored, tokenizer, examples, labels, min(max_length or most, most))
+    for turn, (lang, examples) in enumerate(gold.items(), 1):
+        with working(f"Scoring {lang} ({turn} of {len(gold)}): {len(examples):,} examples", quiet):
+            scores[lang] = kind.score(scored, tokenizers[lang], examples, labels, min(max_length or most, most))
     if as_json:
         rows = [
             {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(gold[lang])}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import print_table, stderr
+from ..console import print_table, stderr, working
+from ..options import Quiet
 from .single import check_new
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def export(
         str, typer.Option(help="Licence of the model, as the hub writes it, such as cc-by-4.0.")
     ] = "unknown",
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a model, its tokenizer and its card to a new folder; ONNX files are compared with PyTorch first."""
     from dataclasses import asdict
@@ -62,7 +64,7 @@ def export(
     subject, origin = load_subject(folder), origin_of(folder)
     tests = _labelled_sets(subject, origin, task_data, langs, split, task)
     metric = tests[0].task.metric if tests else "score"
-    with stderr().status(f"exporting {model}"):
+    with working(f"Exporting {model} as {form}", quiet):
         forms = package(
             subject,
             form,
@@ -77,9 +79,10 @@ def export(
                 forms=form_section(forms, metric),
             ),
         )
-    stderr().print(f"Written to {out}", highlight=False)
+    if not quiet:
+        stderr().print(f"Written to {out}", highlight=False)
     if push is not None:
-        with stderr().status(f"uploading to {push}"):
+        with working(f"Uploading to {push}", quiet):
             address = upload(out, push)
         stderr().print(f"Uploaded to {address}", highlight=False)
     if as_json:

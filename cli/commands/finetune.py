@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import TASK_HELP
+from ..console import print_table
+from ..options import TASK_HELP, Quiet
 
 if TYPE_CHECKING:
+    from bistil_ray.config import RunConfig
+    from bistil_ray.facts import Input
     from bistil_ray.planning.step import Step
+    from bistil_ray.planning.text_steps import Shape
 
 EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task-data ner/ --lang sw --out sw-ner/"
 
 
 def finetune(
-    student: Annotated[str, typer.Option(help="A phase-1 student: the folder that distill wrote.")],
-    teacher: Annotated[str, typer.Option(help="The teacher it was distilled from: a hub id or a folder.")],
+    student: Annotated[str, typer.Option(help="A phase-1 student: the folder that distill or merge wrote.")],
     task_data: Annotated[str, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")],
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="The teacher it was distilled from: a hub id or a folder; not for a student that was merged."
+        ),
+    ] = None,
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "ner",
     source: Annotated[str, typer.Option(help="The language of the labels.")] = "en",
     lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
@@ -28,31 +37,70 @@ def finetune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/)."""
+    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/).
+
+    A student of several teachers learns from the labels alone and keeps a tokenizer for each language.
+    """
     from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
+    from bistil_ray.inputs import look_at_student
+    from bistil_ray.models.language_tokenizers import teachers_by_language
+
+    flags = {
+        "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": "", "task": task,
+        "task_data": task_data, "density": density, "seed": seed,
+    }  # fmt: skip
+    config = load_config(None, settings or [], flags)
+    given, shape = look_at_student(student)
+    teachers = teachers_by_language(Path(given.uri))
+    if teachers and teacher is not None:
+        raise ConfigError(
+            f"--student {student!r} has several teachers, it learns from labels alone: leave out --teacher"
+        )
+    if teachers:
+        _by_labels(config, given, shape, teachers, out, quiet)
+    elif teacher is not None:
+        _under_teacher(config, given, shape, teacher, out, quiet)
+    else:
+        raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
+
+
+def _by_labels(config: RunConfig, given: Input, shape: Shape, teachers: dict[str, str], out: Path, quiet: bool) -> None:
+    """Tune a student of several teachers, one for all of its languages, and score one of them."""
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.inputs import look_at_task
+    from bistil_ray.planning.merge_steps import given_merged_step
+    from bistil_ray.planning.task_steps import evaluate_step, tuned_student_step
+
+    from .single import carry_out, only_language
+
+    target = only_language(config)
+    for lang in config.merged_languages:
+        if lang not in teachers:
+            raise ConfigError(f"--student does not know the language {lang!r}: it knows {', '.join(teachers)}")
+    data = look_at_task(config)
+    taken = given_merged_step(given, shape, teachers, config.seeds[0])
+    tuned = tuned_student_step(config, data, taken, config.densities[0])
+    scored = evaluate_step(config, data, target, {"task_teacher": tuned, "student": taken})
+    results = carry_out([taken, tuned, scored], out, lambda folder: folder / tuned.key / "model", quiet=quiet)
+    record = results[scored.key]["record"]
+    print_table(("lang", record["metric"]), [(target, f"{record['score']:.3f}")], right=(record["metric"],))
+
+
+def _under_teacher(config: RunConfig, given: Input, shape: Shape, teacher: str, out: Path, quiet: bool) -> None:
+    """Tune a student of one teacher and score it."""
+    from bistil_ray.errors import ConfigError
     from bistil_ray.facts import Facts
-    from bistil_ray.inputs import (
-        display_names,
-        look_at_language_sfts,
-        look_at_student,
-        look_at_task,
-        look_at_teacher,
-    )
+    from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
     from bistil_ray.planning.plan import add_language_sfts, sfts_of
     from bistil_ray.planning.task_steps import evaluate_step, finetune_step, task_teacher_step
     from bistil_ray.planning.text_steps import given_student_step
 
     from .single import carry_out, only_language
 
-    flags = {
-        "teacher": [teacher], "lang": lang or source, "source": source, "corpora": "", "task": task,
-        "task_data": task_data, "density": density, "seed": seed,
-    }  # fmt: skip
-    config = load_config(None, settings or [], flags)
-    target = only_language(config)
-    given, shape = look_at_student(student)
+    target, density = only_language(config), config.densities[0]
     lengths = {"teach.max_length": config.teach.max_length, "finetune.max_length": config.finetune.max_length}
     facts = look_at_teacher(teacher, display_names([teacher])[teacher], lengths, "--teacher")
     data = look_at_task(config)
@@ -64,7 +112,7 @@ def finetune(
     sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
     taught = task_teacher_step(config, data, facts, sfts_of(sfts, config.taught_in), config.teach.density)
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [target])})
-    taken = given_student_step(given, shape, facts.name, target, seed)
+    taken = given_student_step(given, shape, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
     step = finetune_step(config, data, facts, "bistil", density, needs)
     carry_out(
@@ -72,4 +120,5 @@ def finetune(
         out,
         lambda folder: folder / step.key / "model",
         lambda folder: folder / step.key / "sft",
+        quiet,
     )

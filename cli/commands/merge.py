@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import print_table
+from ..options import Quiet
 
 EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
 
@@ -24,14 +25,14 @@ def merge(
     hidden: Annotated[int | None, typer.Option(min=8, help="Hidden units; 256, or the body's.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as merge.steps=1000.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Merge teachers of different languages and vocabularies into one student of all these languages."""
-    from bistil_ray.assignment import check_predictions, language_of, parse_assignment, student_shape
+    from bistil_ray.assignment import check_predictions, language_of, parse_assignment
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher
-    from bistil_ray.planning.merge_steps import merge_step, predict_step
-    from bistil_ray.planning.text_steps import pack_step
-    from bistil_ray.settings import Vocabulary
+    from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape
+    from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step
 
     from .single import carry_out
 
@@ -39,25 +40,24 @@ def merge(
     chosen = [] if top_k is None else [f"merge.top_k={top_k}"]
     flags = {
         "teachers": list(places.values()), "langs": list(places), "corpora": corpora, "seed": seed, "task_data": "",
+        "merge.body": body,
     }  # fmt: skip
     config = load_config(None, [*(settings or []), *chosen], flags)
     lengths = {"packing.length": config.packing.length}
     facts = {place: look_at_teacher(place, name, lengths) for place, name in display_names(config.teachers).items()}
     assigned = {lang: facts[place] for lang, place in places.items()}
-    start = None if body is None else language_of(body, places)
+    start = None if config.merge.body is None else language_of(config.merge.body, places)
     shape = student_shape(assigned, start, layers, hidden)
-    check_predictions(assigned, config.merge.top_k)
+    check_predictions(facts.values(), config.merge.top_k)
     texts = {lang: look_at_corpus(corpora, lang, config.text_column) for lang in assigned}
-    whole = Vocabulary(threshold=0)  # predictions are the teacher's own, whatever student learns from them
     packs = {
-        lang: pack_step((lang,), config.text_column, whole, config.packing, teacher.tokenizer, texts)
+        lang: pack_step((lang,), config.text_column, WHOLE_VOCABULARY, config.packing, teacher.tokenizer, texts)
         for lang, teacher in assigned.items()
     }
     predictions = {lang: predict_step(config.merge, teacher, packs[lang], lang) for lang, teacher in assigned.items()}
     step = merge_step(config.merge, assigned, packs, predictions, shape, start, config.seeds[0])
-    results = carry_out(
-        [*packs.values(), *predictions.values(), step], out, lambda folder: folder / step.key / "student"
-    )
+    order = [*packs.values(), *predictions.values(), step]
+    results = carry_out(order, out, lambda folder: folder / step.key / "student", quiet=quiet)
     bits = {lang: results[made.key]["bits_per_character"][lang] for lang, made in predictions.items()}
     print_table(
         ("lang", "teacher", "teacher's bits per character", "student's"),

@@ -88,8 +88,9 @@ def _remarks(data: dict[str, Any]) -> list[str]:
 
 def _cluster(execution: Execution) -> Resources:
     from bistil_ray.distributed.cluster import connected, local_resources
+    from bistil_ray.distributed.joining import cluster_to_join
 
-    if execution.address is None:
+    if cluster_to_join(execution.address) is None:
         return local_resources()
     with connected(execution) as resources:
         return resources

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ..options import Quiet
+
 EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --out teacher/"
 
 
@@ -27,6 +29,7 @@ def pretrain(
     mask: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of tokens to predict.")] = 0.15,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
+    quiet: Quiet = False,
 ) -> None:
     """Train a BERT by masked language modelling on several languages, turn by turn."""
     from bistil_ray.errors import ConfigError
@@ -46,4 +49,4 @@ def pretrain(
     phase = Optimisation(batch_size=batch_size, lr=lr, warmup=0.06)
     shape = {"layers": layers, "hidden": hidden, "heads": heads, "steps": steps, "mask": mask, "seed": seed}
     step = pretrain_step(phase, pack, shape)
-    carry_out([pack, step], out, lambda folder: folder / step.key / "model")
+    carry_out([pack, step], out, lambda folder: folder / step.key / "model", quiet=quiet)

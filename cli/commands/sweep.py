@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bistil_ray.terminal import visible
+
 from ..console import stderr, stdout
-from ..options import RECIPE_HELP, TASK_HELP
+from ..options import RECIPE_HELP, TASK_HELP, Quiet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +41,7 @@ def sweep(
     ] = None,
     densities: Annotated[str | None, typer.Option(help="Shares of the encoder that an SFT may change.")] = None,
     recipes: Annotated[
-        str | None, typer.Option(help=f"Ways to make a student: {RECIPE_HELP}; teacher tunes the teacher itself.")
+        str | None, typer.Option(help=f"Ways to make a student: {RECIPE_HELP}, mergedistill; teacher tunes that alone.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Random seeds, such as 0,1,2.")] = None,
     storage: Annotated[str | None, typer.Option(help="Folder for runs and steps; shared by all nodes.")] = None,
@@ -54,7 +56,7 @@ def sweep(
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of tables.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a plan of more than an hour.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show only what failed.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Distil a student for every language, teacher, depth, density, recipe and seed; rerun to continue."""
     flags: dict[str, Any] = {
@@ -69,11 +71,13 @@ def sweep(
     from bistil_ray.distributed.sweep import check_name
     from bistil_ray.inputs import gather_facts
     from bistil_ray.planning.plan import make_plan
-    from bistil_ray.storage import prepare_folder
+    from bistil_ray.run_storage import open_storage
+    from bistil_ray.trackers.telling import check_trackers
 
     from .plan_view import plan_data, show_plan
 
-    run = prepare_folder(resolved.storage) / (resolved.name or _default_name(resolved))
+    check_trackers(resolved.tracking)
+    run = open_storage(resolved.storage).folder / (resolved.name or _default_name(resolved))
     check_name(resolved, run)
     with console.status("Looking at the inputs"):
         facts = gather_facts(resolved)
@@ -96,14 +100,14 @@ def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], con
         return load_config(config, settings, flags)
 
     from bistil_ray.errors import ConfigError
+    from bistil_ray.run_storage import open_storage
     from bistil_ray.sample.generate import materialise
-    from bistil_ray.storage import prepare_folder
 
     if draft.task != "ner":
         raise ConfigError(
             f"the embedded sample has labels for ner, not for {draft.task}: give --task-data, --teachers and --corpora"
         )
-    paths = materialise(prepare_folder(draft.storage) / "sample")
+    paths = materialise(open_storage(draft.storage).folder / "sample")
     console.print("No data or teachers given: using the embedded sample (tiny teachers, made-up text, NER).")
     defaults = {
         "teachers": [str(path) for path in paths.teachers.values()],
@@ -141,13 +145,12 @@ def _carry_out(
         typer.confirm("Start?", abort=True)
 
     from bistil_ray.distributed.progress import Board
-    from bistil_ray.distributed.sweep import open_run, run_sweep
+    from bistil_ray.distributed.sweep import run_sweep
     from bistil_ray.results.records import read_records
     from bistil_ray.results.tables import arrange
 
     from .results import show_records
 
-    open_run(config, plan, run)
     outcome = run_sweep(config, plan, run, Board(console, quiet))
     records = read_records(run) if (run / "results.jsonl").exists() else []
     if as_json:
@@ -162,7 +165,7 @@ def _carry_out(
         raise typer.Exit(130)
     if outcome.failed:
         for key, reason in outcome.failed.items():
-            typer.echo(f"{key} {reason}", err=True)
+            typer.echo(visible(f"{key} {reason}"), err=True)
         raise typer.Exit(1)
 
 

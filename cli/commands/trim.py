@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..console import stderr
+from ..console import stderr, working
+from ..options import Quiet
 
 EPILOG = (
     "Example: bistil-ray trim --teacher FacebookAI/xlm-roberta-base --langs en,sw --corpora corpora/ --out trimmed/"
@@ -24,6 +25,7 @@ def trim(
     ] = 1e-6,
     keep_characters: Annotated[bool, typer.Option(help="Keep every single character of every script.")] = False,
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
+    quiet: Quiet = False,
 ) -> None:
     """Cut a model's vocabulary to some languages; what is kept is computed as before."""
     from bistil_ray.data.corpus import corpus_files, list_shards
@@ -43,8 +45,7 @@ def trim(
     folder = locate_model(teacher, "--teacher")
     check_teacher(folder)
     shards = {code: list_shards(corpus_files(corpora, code), text_column) for code in parse_languages(langs)}
-    console = stderr()
-    with console.status("counting tokens"):
+    with working("Counting tokens", quiet):
         kept = choose_vocabulary(LocalContext(), str(folder), shards, text_column, threshold, keep_characters)
     tokenizer = load_tokenizer(folder)
     before = len(tokenizer)
@@ -52,4 +53,4 @@ def trim(
     with replacing(out) as temporary:
         model.save_pretrained(temporary)
         trim_tokenizer(tokenizer, kept).save_pretrained(temporary)
-    console.print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)
+    stderr().print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from bistil_ray.distributed.scheduler import MEASURE, PerGroupScheduler, make_scheduler
@@ -101,6 +102,17 @@ def test_recipes_are_not_compared_with_each_other() -> None:
     assert {steps[1].key, steps[2].key, steps[4].key, steps[5].key} == stopped
 
 
+def test_students_of_several_teachers_compete_with_each_other_over_their_own_number_of_tokens() -> None:
+    about = {"languages": "en-sw", "seed": 0}
+    merged = [Step("merge", {}, {}, {}, f"{number}", about, tokens=10 * MOST) for number in range(4)]
+    plan = Plan((*STUDENTS, *merged))
+    trials = FakeTrials(make_scheduler(plan, Pruning(enabled=True, grace=0.2)), plan)
+    early = [trials.report(step, 1999, **{MEASURE: 2.0 + number}) for number, step in enumerate(merged)]
+    assert early == [CONTINUE] * 4, "their grace is a share of their own tokens"
+    late = [trials.report(step, 2000, **{MEASURE: 2.0 + number}) for number, step in enumerate(merged)]
+    assert late[0] == CONTINUE and STOP in late[1:]
+
+
 def test_without_pruning_nothing_is_ever_stopped() -> None:
     trials = FakeTrials(make_scheduler(PLAN, Pruning()), PLAN)
     assert all(trials.report(step, 900, **{MEASURE: float(step.about["seed"])}) == CONTINUE for step in STUDENTS)
@@ -111,3 +123,11 @@ def test_groups_are_described() -> None:
     trials.report(STUDENTS[0], 500, **{MEASURE: 1.0})
     assert isinstance(trials.scheduler, PerGroupScheduler)
     assert "sw bistil" in trials.scheduler.debug_string()
+
+
+def test_a_trial_is_chosen_among_those_that_live() -> None:
+    waiting, running = SimpleNamespace(status=Trial.PENDING), SimpleNamespace(status=Trial.RUNNING)
+    for pruning in (Pruning(), Pruning(enabled=True)):
+        choose = make_scheduler(PLAN, pruning).choose_trial_to_run
+        assert choose(SimpleNamespace(get_live_trials=lambda: [running, waiting])) is waiting
+        assert choose(SimpleNamespace(get_live_trials=lambda: [running])) is None

@@ -11,7 +11,7 @@ from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
 from bistil_ray.errors import BistilError
 from bistil_ray.facts import Input, TeacherFacts
-from bistil_ray.feasibility import check_students
+from bistil_ray.feasibility import check_merged_students, check_students
 
 TEACHER = TeacherFacts("big", Input("m", "m"), Input("t", "t"), 12, 768, 3072, 1000, "bert")
 
@@ -70,3 +70,10 @@ def test_other_families_keep_their_width_and_embeddings(settings: dict[str, Any]
 def test_a_teacher_of_an_odd_depth_wants_the_students() -> None:
     with pytest.raises(BistilError, match="has 11 layers, which cannot be halved"):
         check_students(replace(TEACHER, layers=11), config())
+
+
+def test_a_merged_student_cannot_read_longer_texts_than_it_has_positions_for() -> None:
+    check_merged_students(config(finetune={"max_length": 512}))
+    check_merged_students(config(finetune={"max_length": 600}, packing={"length": 600}))
+    with pytest.raises(BistilError, match="finetune.max_length is 600, but .* at most 512 tokens"):
+        check_merged_students(config(finetune={"max_length": 600}))

@@ -97,7 +97,7 @@ def test_a_setting_of_one_recipe_is_no_part_of_the_others() -> None:
 
 def test_the_recipe_teacher_tunes_the_teacher_and_makes_no_student() -> None:
     plan = make_plan(config(recipes=["teacher"], seeds=[0, 1], densities=[0.08]), facts())
-    assert plan.by_kind() == {"pack": 3, "task-teacher": 6, "evaluate": 18}
+    assert plan.by_kind() == {"task-teacher": 6, "evaluate": 18}
     assert {step.about.get("density") for step in plan if step.kind == "evaluate"} == {None, 0.08}
     assert all("evaluate" in step.needs for step in plan if step.about.get("density") and step.kind == "evaluate")
 

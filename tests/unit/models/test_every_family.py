@@ -15,9 +15,11 @@ from transformers import AutoModelForMaskedLM, DebertaV2Tokenizer, PreTrainedTok
 from bistil_ray.evaluate.speed import measure
 from bistil_ray.losses.attention import attention_mse, valid_pairs
 from bistil_ray.losses.hidden import hidden_mse
+from bistil_ray.models.layers import Alignment
 from bistil_ray.models.loading import check_teacher, load_masked_lm, load_tokenizer
 from bistil_ray.models.states import observe
 from bistil_ray.models.student import build_student, cut_vocabulary
+from bistil_ray.train.objectives import Distillation
 from bistil_ray.vocab.merges import merge_closure
 from bistil_ray.vocab.trim import always_kept_ids, id_table, trim_tokenizer
 
@@ -51,6 +53,29 @@ def test_a_student_comes_nearer_to_its_teacher(make_model, inputs, family_name: 
     student.eval().save_pretrained(tmp_path)
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path)
     assert torch.equal(loaded(**inputs).logits, student(**inputs).logits)
+
+
+def test_distillation_learns_from_maps_that_are_never_whole(make_model, inputs, family_name: str) -> None:
+    precise = torch.float32 if family_name == "modernbert" else torch.float64  # whose rotations are float32
+    teacher, student = make_model(family_name).to(precise), build_student(make_model(family_name), MAPPING).to(precise)
+    with torch.no_grad():
+        student.get_input_embeddings().weight.add_(0.1)
+    goal = Distillation(student, [teacher], Alignment((), (), (0, 1), (0, 3)), {"attention": 1.0})
+    valid = inputs["attention_mask"]
+    for mask in (valid, torch.ones_like(valid)):
+        batch = {**inputs, "attention_mask": mask}
+        with torch.no_grad():
+            taught = observe(teacher, batch, hidden=[], attention=[0, 3])
+        seen = observe(student, batch, hidden=[], attention=[0, 1])
+        plain = attention_mse(seen.attention, taught.attention, valid_pairs(mask))
+        found = []
+        for loss in (goal.losses(batch, goal.counts(batch))["attention"], plain):
+            student.zero_grad()
+            loss.backward()
+            found.append([loss.detach(), *(p.grad for p in student.parameters() if p.grad is not None)])
+        close = {"rtol": 1e-3, "atol": 1e-6} if precise == torch.float32 else {"rtol": 1e-9, "atol": 1e-13}
+        for ours, expected in zip(*found, strict=True):
+            torch.testing.assert_close(ours, expected, **close)
 
 
 def test_a_student_is_measured(make_model, family_name: str) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bistil_ray.errors import ModelError
+from bistil_ray.losses import by_parts
+from bistil_ray.losses.attention import attention_map
 from bistil_ray.models import states
 from bistil_ray.models.families import FAMILIES
 from bistil_ray.models.states import observe
@@ -85,16 +87,28 @@ def test_maps_are_the_softmax_of_scaled_products(make_model, inputs, family_name
     model = make_model(family_name, local_attention=40, **settings)
     vectors = observe(model, inputs, [], attention=[1, 3] if both else [], vectors=[3, 1]).vectors
     assert len(vectors) == 2
-    for layer, (query, key, value) in zip([3, 1], vectors, strict=True):
+    for layer, (query, key, value, _) in zip([3, 1], vectors, strict=True):
         assert query.shape == key.shape == value.shape == (3, 3, 7, 4)
         scores = (query @ key.transpose(2, 3) / 2).masked_fill(~real(inputs)[:, None, None, :], -torch.inf)
         ours, theirs = scores.softmax(-1), plain(model, inputs).attentions[layer]
         torch.testing.assert_close(rows(ours, inputs), rows(theirs, inputs), rtol=1e-4, atol=1e-5)
 
 
+def test_vectors_and_their_mask_make_the_maps(make_model, inputs, family_name: str) -> None:
+    if FAMILIES[family_name].own_attention is not None:
+        pytest.skip("its attention adds to the products what only it knows")
+    local = {"layer_types": ["full_attention", "sliding_attention"] * 2} if family_name == "modernbert" else {}
+    model = make_model(family_name, **local)
+    for mask in (inputs["attention_mask"], torch.ones_like(inputs["attention_mask"])):
+        seen = observe(model, {**inputs, "attention_mask": mask}, [], attention=[0, 1, 3], vectors=[0, 1, 3])
+        for vectors, expected in zip(seen.vectors, seen.attention, strict=True):
+            ours = attention_map(vectors.query, vectors.key, vectors.mask)
+            torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-7)
+
+
 def test_gradients_reach_the_weights_behind_vectors(make_model, inputs, family_name: str) -> None:
     model = make_model(family_name, "base")
-    ((query, key, value),) = observe(model, inputs, hidden=[], attention=[], vectors=[2]).vectors
+    ((query, key, value, _),) = observe(model, inputs, hidden=[], attention=[], vectors=[2]).vectors
     for part in (query, key, value):
         model.zero_grad()
         part.square().sum().backward(retain_graph=True)
@@ -107,7 +121,7 @@ def test_what_a_layer_shares_with_positions_is_seen_of_the_text(make_model, inpu
     model = make_model("deberta-v2", share_att_key=True, position_buckets=7)
     hidden, (vectors,) = observe(model, inputs, hidden=[1], attention=[], vectors=[1])[1::2]
     attention = FAMILIES["deberta-v2"].attentions(model)[1]
-    for vector, name in zip(vectors, ("query_proj", "key_proj", "value_proj"), strict=True):
+    for vector, name in zip(vectors[:3], ("query_proj", "key_proj", "value_proj"), strict=True):
         expected = attention.get_submodule(name)(hidden[0])
         torch.testing.assert_close(vector.transpose(1, 2).flatten(2), expected)
 
@@ -217,6 +231,22 @@ def test_a_half_precision_model_can_be_observed(make_model, inputs) -> None:
     model = make_model("bert").bfloat16()
     seen = observe(model, inputs, hidden=[4], attention=[3])
     assert seen.hidden[0].dtype == torch.bfloat16 and seen.attention[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("sequences", [1, 2, 100])
+def test_attention_in_parts_is_plain_attention(monkeypatch, sequences: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(3, 5, 2, 7, 4, generator=generator, dtype=torch.float64)
+    mask = (torch.arange(7) < torch.tensor([7, 3, 1, 7, 5])[:, None])[:, None, None, :].expand(-1, 1, 7, -1)
+    monkeypatch.setitem(by_parts.ENTRIES, "cpu", sequences * 2 * 7 * 7)
+    for allowed in (None, mask):
+        found = []
+        for attend in (states._attention_by_parts, lambda q, k, v, m, _: attention_map(q, k, m) @ v):
+            parts = [part.clone().requires_grad_() for part in vectors]
+            mixed = attend(*parts, allowed, None)
+            found.append([mixed, *torch.autograd.grad(mixed.pow(3).sum(), parts)])
+        for ours, theirs in zip(*found, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
 def test_maps_are_probabilities_before_dropout(make_model, inputs) -> None:

@@ -66,6 +66,9 @@ def test_what_comes_from_disk_is_the_teachers_prediction(
         expected = log_probabilities.topk(K)
         assert np.array_equal(block.known_ids_MK, expected.indices)
         assert np.allclose(block.log_probabilities_MK, expected.values, rtol=2**-10)
+        restored = block.log_probabilities_MK.astype(np.float32) + block.log_sum_exp_M[:, None]
+        rounding = np.spacing(np.abs(block.log_probabilities_MK)).astype(np.float32) + 1e-5
+        assert (np.abs(restored - logits.topk(K).values.numpy()) <= rounding).all(), "the logits themselves"
 
 
 def test_teacher_logits_survive_the_way_through_the_students_ids(
@@ -85,7 +88,7 @@ def test_teacher_logits_survive_the_way_through_the_students_ids(
         logits_MV = predictor.teacher(input_ids=torch.from_numpy(back[batch["input_ids"]])).logits[chosen]
     in_union = torch.full((len(logits_MV), union.size), float("-inf"))
     in_union[:, torch.from_numpy(ids)] = logits_MV
-    known = batch["teacher_log_probabilities"][chosen] + logits_MV.logsumexp(1, keepdim=True)
+    known = batch["teacher_log_probabilities"][chosen] + torch.from_numpy(made.log_sum_exp_M)[:, None]
     assert torch.equal(in_union.gather(1, batch["teacher_ids"][chosen]), logits_MV.topk(K).values)
     assert torch.allclose(known, logits_MV.topk(K).values, atol=5e-3)
 
