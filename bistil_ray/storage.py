@@ -15,24 +15,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import StorageError
+from .credentials import ENVIRONMENT, holds_credentials
+from .errors import BistilError, StorageError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
+"""What the system says of a full disk; libraries pass it on in errors of all kinds."""
 DONE = "DONE"
 RESULT = "result.json"
+LONGEST_PATH, LONGEST_NAME = 4000, 255
+"""Bytes that file systems take; a path gets a little longer by what is written below it."""
 
 
 def open_filesystem(uri: str) -> tuple[FileSystem, str]:
     """Give the file system behind ``uri`` and the path in it.
 
-    ``uri`` is a path, ``file://``, ``s3://``, ``gs://`` or ``hf://``. Raises StorageError for any other scheme.
+    ``uri`` is a path, ``file://``, ``s3://``, ``gs://`` or ``hf://``. Raises StorageError for any other scheme, and for
+    a URI with credentials in it.
     """
     from pyarrow import fs
 
     if "://" not in uri:
-        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+        return fs.LocalFileSystem(), str(local_path(uri).absolute())
+    if holds_credentials(uri):
+        raise StorageError(f"{uri!r} holds credentials: {ENVIRONMENT}")
     if uri.startswith("hf://"):
         from huggingface_hub import HfFileSystem
 
@@ -43,9 +51,22 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
         raise StorageError(f"cannot open {uri!r}: {problem} (allowed: a folder, s3://, gs://, hf://)") from problem
 
 
+def local_path(place: str | Path) -> Path:
+    """Give the path that ``place`` names, ``~`` standing for a home; StorageError for what no file can be called."""
+    try:
+        encoded = os.fsencode(place)
+    except UnicodeEncodeError as problem:
+        raise StorageError(f"{str(place)!r} is no path: {problem.reason}") from problem
+    if b"\0" in encoded:
+        raise StorageError(f"{str(place)!r} is no path: it holds a NUL character")
+    if len(encoded) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in encoded.split(b"/")):
+        raise StorageError(f"'{str(place)[:40]}...' is no path: it is too long ({len(encoded):,} bytes)")
+    return Path(os.path.expanduser(place))
+
+
 def absolute(place: str) -> str:
     """Give a place that means the same in every working directory: a path from the root, a URI as it is."""
-    return place if "://" in place else str(Path(place).expanduser().absolute())
+    return place if "://" in place else str(local_path(place).absolute())
 
 
 def prepare_folder(place: str, flag: str = "--storage") -> Path:
@@ -54,7 +75,7 @@ def prepare_folder(place: str, flag: str = "--storage") -> Path:
         raise StorageError(
             f"{flag} is {place!r}, but runs are written to a folder: use a local or shared mounted path ({flag})"
         )
-    folder = Path(place.removeprefix("file://")).expanduser().absolute()
+    folder = local_path(place.removeprefix("file://")).absolute()
     probe = folder / f".write-test-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,13 +96,40 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
+def told_when_full(place: Path) -> Iterator[None]:
+    """Turn any error that says that a disk is full, or a quota used up, into a StorageError about ``place``."""
+    try:
+        yield
+    except BistilError:
+        raise
+    except Exception as problem:
+        reason = next((words for words in NO_ROOM if words in str(problem)), None)
+        if reason is None:
+            raise
+        raise StorageError(
+            f"cannot write to {place}: {reason}; free some space and run the same command again, or choose another "
+            "folder with --storage"
+        ) from problem
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; what was written there takes its place when the block ends well."""
+    """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
+
+    A folder takes the place of a folder, but no file does: StorageError.
+    """
+    if path.name in ("", ".."):
+        raise StorageError(f"{str(path)!r} names a folder and no file in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        yield temporary
+        with told_when_full(path.parent):
+            yield temporary
         if path.is_dir() and not path.is_symlink():
+            if not temporary.is_dir():
+                raise StorageError(
+                    f"{str(path)!r} is a folder, and no file is written in its place: choose another name"
+                )
             _remove_tree(path)
         os.replace(temporary, path)
     finally:
@@ -103,8 +151,9 @@ def append_line(path: Path, line: str) -> None:
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (("\n" if torn else "") + line.rstrip("\n") + "\n").encode())
-        os.fsync(descriptor)
+        with told_when_full(path.parent):
+            os.write(descriptor, (("\n" if torn else "") + line.rstrip("\n") + "\n").encode())
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import pickle
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,21 @@ import ray
 import torch
 from ray import tune
 
-from ..errors import BistilError
+from ..errors import BistilError, ClusterError
 from ..planning.step import Step
-from ..steps.context import Job
-from ..steps.run import make_job, run_step
+from ..steps.context import Context, Job
+from ..steps.run import make_job, run_in_turn
+from .ending import given_up_at_the_end
 from .stream import MAP_CPUS, RayContext
 
 DRIVER_CPUS = 0.01
 """What a trial reserves when its workers reserve the real thing: zero is not allowed."""
 RETRIES = 2
+START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+START_SECONDS = 300
+"""How long workers are waited for, ``RETRIES`` times more: machines of a cloud take minutes to come."""
+Body = Callable[[Job, Context], dict[str, Any]]
+"""What is done with a step: ``run_step``, but where only what is around it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +60,15 @@ class Slot:
         return max(DRIVER_CPUS, self.cpus - MAP_CPUS)
 
 
-def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot: Slot) -> None:
-    """Ray Tune's function: run the step named in ``config`` and report how it went."""
-    step = steps[config["step"]]
+def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, slot: Slot, body: Body) -> None:
+    """Ray Tune's function: run ``body`` on the step named in ``config`` and report how it went.
+
+    ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken.
+    """
+    step: Step = pickle.loads(steps[config["step"]])
     launch = _on_workers if slot.launcher == "train" else _in_process
     try:
-        result = launch(make_job(step, Path(folder)), slot)
+        result = run_in_turn(make_job(step, Path(folder)), partial(launch, slot=slot, body=body))
     except Exception as problem:
         text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
         tune.report({"state": "failed", "error": _one_line(problem), "details": text, "progress": 1.0})
@@ -65,23 +76,24 @@ def run_trial(config: dict[str, Any], steps: dict[str, Step], folder: str, slot:
     tune.report({"state": "done", "progress": 1.0, **_figures(result)})
 
 
-def _in_process(job: Job, slot: Slot) -> dict[str, Any]:
+def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     torch.set_num_threads(max(1, int(slot.cpus)))
     device = torch.device("cuda" if slot.gpus else "cpu")
     try:
-        return run_step(job, RayContext(_forward(tune.report), device))
+        return body(job, RayContext(_forward(tune.report), device))
     finally:
         gc.collect()  # one process runs many steps, and models hold themselves in cycles
 
 
-def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
+def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
+    os.environ.setdefault(START_TIMEOUT, str(START_SECONDS))
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"job": job, "slot": slot},
+        train_loop_config={"job": job, "slot": slot, "body": body},
         scaling_config=ScalingConfig(
             num_workers=slot.workers if job.trains else 1,
             use_gpu=slot.gpus > 0,
@@ -96,12 +108,26 @@ def _on_workers(job: Job, slot: Slot) -> dict[str, Any]:
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
     )
-    mistake = trainer.fit().return_value
+    try:
+        mistake = trainer.fit().return_value
+    except ray.train.TrainingFailedError as problem:
+        if "Startup" not in type(getattr(problem, "controller_failure", None)).__name__:
+            raise
+        raise ClusterError(_no_room(slot, trainer.scaling_config.num_workers)) from problem
     if mistake is not None:
         raise mistake
     from ..storage import read_result
 
     return read_result(job.folder)
+
+
+def _no_room(slot: Slot, workers: int) -> str:
+    waited = float(os.environ[START_TIMEOUT]) * (RETRIES + 1)
+    gpus = f" and {slot.gpus:g} GPUs" if slot.gpus else ""
+    return (
+        f"no room for {workers} worker(s) of {slot.reserved_cpus:g} CPUs{gpus} in {waited:g} seconds: the cluster has "
+        "lost nodes or is busy; add nodes and run the same command again, or lower --workers or --gpus-per-worker"
+    )
 
 
 def _worker(config: dict[str, Any]) -> BistilError | None:
@@ -115,14 +141,15 @@ def _worker(config: dict[str, Any]) -> BistilError | None:
     report = _forward(train.report)
     context = RayContext(report, get_device(), place.get_world_rank(), place.get_world_size())
     try:
-        run_step(config["job"], context)
+        config["body"](config["job"], context)
     except BistilError as mistake:
         return mistake
     return None
 
 
 def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    return lambda metrics: report({"state": "running", "progress": 0.0, **_figures(metrics)})
+    tell = given_up_at_the_end(report)
+    return lambda metrics: tell({"state": "running", "progress": 0.0, **_figures(metrics)})
 
 
 def _figures(values: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +162,8 @@ def _figures(values: dict[str, Any]) -> dict[str, Any]:
 def _one_line(problem: Exception) -> str:
     if isinstance(problem, BistilError):
         return str(problem)
+    if "OutOfMemoryError" in f"{type(problem).__name__} {problem}" and "Ray" in str(problem):
+        return "a machine ran out of memory, so Ray ended a process of the step: lower --max-parallel or batch_size"
     last = (str(problem).strip().splitlines() or [""])[-1]
     # Ray's own errors end with the last line of the traceback they wrap.
     wraps = isinstance(problem, ray.exceptions.RayTaskError | ray.train.TrainingFailedError)

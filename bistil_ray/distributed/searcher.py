@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -24,8 +26,16 @@ class StepSearcher(Searcher):
     def __init__(self, plan: Plan, done: Sequence[str], outcome: Outcome) -> None:
         """Start with the steps of earlier runs in ``done``: they never become trials."""
         super().__init__(metric=METRIC, mode="max")
-        self._waiting: dict[str, Step] = {step.key: step for step in plan if step.key not in set(done)}
-        self._done = set(done)
+        finished = set(done)
+        self._waiting: dict[str, Step] = {step.key: step for step in plan if step.key not in finished}
+        self._open_needs = {key: set(step.needs.values()) - finished for key, step in self._waiting.items()}
+        self._needed_by: dict[str, list[Step]] = defaultdict(list)
+        for key, needs in self._open_needs.items():
+            for need in needs:
+                self._needed_by[need].append(self._waiting[key])
+        self._place = {key: place for place, key in enumerate(self._waiting)}
+        # A heap, so that the cost of a step does not grow with the number of those that wait.
+        self._ready = [(place, key) for key, place in self._place.items() if not self._open_needs[key]]
         self._running: dict[str, Step] = {}
         self._outcome = outcome
 
@@ -36,13 +46,12 @@ class StepSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Give the next ready step, None while others must finish first, FINISHED when the plan is through."""
-        for key, step in self._waiting.items():
-            if all(need in self._done for need in step.needs.values()):
-                del self._waiting[key]
-                self._running[trial_id] = step
-                self._outcome(step, "running", "")
-                return {"step": key}
-        return None if self._waiting else Searcher.FINISHED
+        if not self._ready:
+            return None if self._waiting else Searcher.FINISHED
+        step = self._waiting.pop(heappop(self._ready)[1])
+        self._running[trial_id] = step
+        self._outcome(step, "running", "")
+        return {"step": step.key}
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Mark the trial's step by what it reported last."""
@@ -51,18 +60,23 @@ class StepSearcher(Searcher):
             return
         state = "failed" if error or result is None else str(result.get("state"))
         if state == "done":
-            self._done.add(step.key)
             self._outcome(step, "done", "")
+            self._free_dependants(step)
             return
         state = "failed" if state == "failed" else "pruned" if not error else "failed"
         reason = str((result or {}).get("error") or ("its process was lost" if error else "stopped early"))
         self._outcome(step, state, reason)
         self._skip_dependants(step, state)
 
+    def _free_dependants(self, done: Step) -> None:
+        for step in self._needed_by[done.key]:
+            self._open_needs[step.key].discard(done.key)
+            if step.key in self._waiting and not self._open_needs[step.key]:
+                heappush(self._ready, (self._place[step.key], step.key))
+
     def _skip_dependants(self, lost: Step, state: str) -> None:
-        for key, step in list(self._waiting.items()):
-            if lost.key in step.needs.values() and key in self._waiting:
-                del self._waiting[key]
+        for step in self._needed_by[lost.key]:
+            if self._waiting.pop(step.key, None) is not None:
                 # What follows a student that was stopped on purpose is no failure of the run.
                 own = "pruned" if state == "pruned" else "skipped"
                 reason = f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}"

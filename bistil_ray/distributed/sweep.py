@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import io
-import logging
-import shutil
-from collections.abc import Iterator
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
-from ..dashboard.page import write_report
 from ..errors import StorageError
-from ..export.card import model_card
-from ..export.origin import Origin
+from ..locks import LOCK, Held, locked
 from ..planning.plan import Plan
 from ..planning.step import Step
-from ..results.records import Record, append_record, read_records
-from ..results.tables import best_per_language
-from ..storage import is_done, read_result, replacing, write_json, write_text
-from .launch import quiet, run_trial
+from ..results.records import RESULTS, Record, RecordFile
+from ..run_storage import RunStorage, storage_at
+from ..steps.run import run_step
+from ..storage import read_result, write_json, write_text
+from ..trackers.telling import Trackers
+from .keeping import KeptRun, run_kept
+from .launch import Body, quiet, run_trial
+from .products import choose_best, write_page
 from .progress import Board
+from .status import StatusFeed, StatusFile
 
-log = logging.getLogger(__name__)
+LOOKS_AT_ONCE = 32
+PUBLISH_SECONDS = 30
+"""How often a run that is kept in a bucket is published while it goes on."""
+SNAPSHOT_SECONDS = 600
+"""How often ``<run>/tune`` is brought up to date; what is shown of a run while it runs is read from elsewhere."""
+Told = Callable[[Step, str, str], None]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class Outcome:
 def check_name(config: RunConfig, run: Path) -> None:
     """Refuse the name of a run that was made with another configuration."""
     written = run / "config.yaml"
+    storage_at(config.storage).fetch([f"{run.name}/{written.name}"])
     changed = differences(load_config(str(written)), config) if written.exists() else []
     if changed:
         raise StorageError(
@@ -63,84 +75,105 @@ def open_run(config: RunConfig, plan: Plan, run: Path) -> None:
     write_json(run / "plan.json", plan.to_dict())
 
 
-def finished_steps(plan: Plan, steps_folder: Path) -> list[str]:
-    """Keys of the plan's steps whose folder is complete."""
-    return [step.key for step in plan if is_done(steps_folder / step.key)]
+def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board, body: Body = run_step) -> Outcome:
+    """Carry out every step of ``plan`` that is not done; append records as they come; choose the best per language.
+
+    Raises StorageError where the run was made with another configuration, or another process is carrying it out.
+    """
+    try:
+        with locked(run / LOCK):
+            open_run(config, plan, run)
+            return _carry_out(config, plan, run, board, body)
+    except Held as holder:
+        raise StorageError(
+            f"run {run.name!r} is being carried out by {holder}: wait for its end, or choose another --name "
+            f"(finished steps are shared by all runs in {run.parent})"
+        ) from holder
 
 
-def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board) -> Outcome:
-    """Carry out every step of ``plan`` that is not done; append records as they come; choose the best per language."""
-    steps_folder = run.parent / "steps"
-    done = finished_steps(plan, steps_folder)
-    states: dict[str, tuple[str, str]] = {step.key: ("waiting", "") for step in plan}
-
-    def write_status() -> None:
-        write_json(run / "status.json", {key: {"state": s, "reason": r} for key, (s, r) in states.items()})
+def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Body) -> Outcome:
+    storage = storage_at(config.storage)
+    kept, steps_folder, records = KeptRun(storage, run), run.parent / "steps", RecordFile(run / RESULTS)
+    status = StatusFile(run / "status.json", (step.key for step in plan))
+    trackers = Trackers(config.tracking, run)
 
     def outcome(step: Step, state: str, reason: str) -> None:
-        states[step.key] = (state, reason)
+        status.change(step.key, state, reason)
         if state == "done":
-            record_step(run, steps_folder / step.key)
-        write_status()
+            kept.fetch_result(step.key)
+            records.append(*records_in(read_result(steps_folder / step.key), storage))
+            trackers.tell([step])
+        kept.publish(PUBLISH_SECONDS)
         board.changed(step, state, reason)
 
-    board.begin(plan, done)
+    done = [name.removeprefix("steps/") for name in storage.finished([f"steps/{step.key}" for step in plan])]
+    board.begin(plan.steps, done)
+    results = _at_once(read_result, [steps_folder / key for key in done if key not in records])
+    records.append(*(record for result in results for record in records_in(result, storage)))
     for key in done:
-        states[key] = ("done", "")
-        record_step(run, steps_folder / key)
+        status.change(key, "done")
+    trackers.tell(step for step in plan if status.states[step.key][0] == "done")
     interrupted = False
     if len(done) < len(plan):
-        interrupted = _tune(config, plan, done, run, board, outcome)
-    for lang in config.langs:
-        publish_best(run, lang, config)
-    # What was running when the run was interrupted runs no longer.
-    states |= {key: ("waiting", "") for key, (state, _) in states.items() if state == "running"}
-    write_status()
-    publish_report(run)
+        interrupted = _tune(config, plan, done, run, board, status, outcome, body)
+    choose_best(run, config, storage)
+    for key, (state, _) in status.states.items():
+        if state == "running":  # when the run was interrupted: it runs no longer
+            status.change(key, "waiting")
+    status.write()
+    kept.publish()
+    write_page(run, storage)
+    kept.publish()
     board.end()
-    return Outcome(run, states, interrupted)
+    trackers.close()
+    return Outcome(run, status.states, interrupted)
 
 
-def record_step(run: Path, folder: Path) -> None:
-    """Append the record of a finished step to the run's results, if it makes one and it is not there yet."""
-    record = read_result(folder).get("record")
-    if record is not None:
-        append_record(run / "results.jsonl", Record.model_validate(record))
+def _at_once(look: Callable[[Path], Seen], folders: Sequence[Path]) -> list[Seen]:
+    """Look at many folders side by side: on a shared mount each look is a moment's wait."""
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        return list(pool.map(look, folders))
 
 
-def publish_best(run: Path, lang: str, config: RunConfig) -> None:
-    """Copy the language's best student to ``best/<lang>`` and write its card, if there is one."""
-    records = read_records(run)
-    best = best_per_language(records).get(lang)
-    if best is None:
-        return
-    with replacing(run / "best" / lang) as folder:
-        shutil.copytree(best.model_dir, folder)
-        write_text(folder / "README.md", model_card(folder, Origin(best, records, config)))
+def records_in(result: Mapping[str, Any], storage: RunStorage) -> list[Record]:
+    """Give the record of a finished step's result, if its kind makes one."""
+    if result.get("record") is None:
+        return []
+    record = Record.model_validate(result["record"])
+    return [record.model_copy(update={"model_dir": storage.place_of(record.model_dir)})]
 
 
-def publish_report(run: Path) -> None:
-    """Write the run as a page, ``report.html``; a page that cannot be written takes nothing from the run."""
-    try:
-        write_report(run, run / "report.html")
-    except Exception as problem:
-        log.warning("report.html was not written: %s", problem)
-
-
-def _tune(config: RunConfig, plan: Plan, done: list[str], run: Path, board: Board, outcome: Any) -> bool:  # noqa: ANN401
+def _tune(
+    config: RunConfig,
+    plan: Plan,
+    done: list[str],
+    run: Path,
+    board: Board,
+    status: StatusFile,
+    outcome: Told,
+    body: Body,
+) -> bool:
     quiet()
+    # With each snapshot Tune copies the log files of all trials again, by default every ten seconds.
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
     from ray import tune
 
     from .cluster import connected, find_slot
+    from .ending import saving_when_told_to_end
+    from .feed import Feed
+    from .nodes import check_nodes
     from .scheduler import make_scheduler
     from .searcher import METRIC, StepSearcher
 
     with connected(config.execution) as resources:
+        check_nodes(run.parent if storage_at(config.storage).is_folder else None)
         slot, parallel = find_slot(config.execution, resources, plan)
         board.placed(slot, parallel)
         searcher = StepSearcher(plan, done, outcome)
-        steps = {step.key: step for step in plan}
-        trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot)
+        # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
+        steps = {step.key: pickle.dumps(step) for step in plan}
+        work = partial(run_kept, body=body, place=config.storage)
+        trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot, body=work)
         tuner = tune.Tuner(
             tune.with_resources(trainable, slot.trial_resources),
             tune_config=tune.TuneConfig(
@@ -159,10 +192,10 @@ def _tune(config: RunConfig, plan: Plan, done: list[str], run: Path, board: Boar
                 storage_path=str(run),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=1),
-                callbacks=[board.tune_callback()],
+                callbacks=[Feed(board), StatusFeed(status)],
             ),
         )
-        with _silent_stdout():
+        with _silent_stdout(), saving_when_told_to_end():
             tuner.fit()
     return searcher.unfinished > 0
 

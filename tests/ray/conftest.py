@@ -14,7 +14,7 @@ from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
 from bistil_ray.distributed.launch import quiet
 from bistil_ray.distributed.progress import Board
-from bistil_ray.distributed.sweep import Outcome, open_run, run_sweep
+from bistil_ray.distributed.sweep import Outcome, run_sweep
 from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import Plan, make_plan
 
@@ -55,7 +55,6 @@ def carry_out() -> Callable[..., Outcome]:
 
     def sweep(config: RunConfig, plan: Plan, name: str, shown: io.StringIO | None = None) -> Outcome:
         run = Path(config.storage) / name
-        open_run(config, plan, run)
         return run_sweep(config, plan, run, Board(Console(file=shown or io.StringIO(), width=200)))
 
     return sweep

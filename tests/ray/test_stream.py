@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,10 @@ def test_a_users_mistake_found_in_a_task_comes_back_as_it_was(context: RayContex
 def test_any_other_failure_in_a_task_is_a_failure_here(context: RayContext) -> None:
     with pytest.raises(Exception, match="division by zero"):
         context.map(one_over, [2, 0])
+
+
+def test_a_file_of_blocks_that_cannot_be_read_is_named(context: RayContext, tmp_path: Path) -> None:
+    broken = tmp_path / "part.parquet"
+    broken.write_bytes(b"PAR1 and then nothing of the kind")
+    with pytest.raises(DataError, match=f"^{broken} cannot be read: [^\n]+$"):
+        list(context.blocks([Chunk(str(broken), 0, (1, 2))], 2))

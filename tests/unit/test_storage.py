@@ -54,15 +54,21 @@ def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_a_file_or_a_folder_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def test_a_folder_takes_the_place_of_the_one_that_was_there(tmp_path: Path) -> None:
     for content in ("first", "second"):
         with replacing(tmp_path / "folder") as temporary:
             temporary.mkdir()
             (temporary / content).touch()
     assert names(tmp_path / "folder") == ["second"]
-    write_text(tmp_path / "folder", "a file now")
-    assert names(tmp_path) == ["folder"]
-    assert (tmp_path / "folder").read_text() == "a file now"
+
+
+@pytest.mark.parametrize("place", ["folder", "folder/.."])
+def test_no_file_takes_the_place_of_a_folder(place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    with pytest.raises(StorageError, match="folder"):
+        write_text(tmp_path / place, "a file now")
+    assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["mine"]
 
 
 def test_while_a_file_is_replaced_readers_see_the_old_one(tmp_path: Path) -> None:
@@ -109,6 +115,24 @@ def test_a_result_that_cannot_be_written_leaves_the_step_undone(tmp_path: Path) 
         mark_done(tmp_path, unwritable)
     assert not is_done(tmp_path)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(28, "No space left on device"),
+        OSError("[Errno 122] Error writing bytes to file. Detail: [errno 122] Disk quota exceeded"),
+        RuntimeError("I/O error: File too large (os error 27)"),
+    ],
+)
+def test_a_full_disk_is_told_as_such_whoever_met_it(problem: Exception, tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "old")
+    words = f"cannot write to {tmp_path}: .*; free some space and run the same command again, .* --storage"
+    with pytest.raises(StorageError, match=words), replacing(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise problem
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:

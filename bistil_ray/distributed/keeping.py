@@ -1,0 +1,95 @@
+"""Work on a storage that is a bucket: what is needed is fetched, what is made is published, whichever node it is on.
+
+In a storage that is a folder, which all nodes see, there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ..results.records import RESULTS
+from ..run_storage import RunStorage, storage_at
+from ..steps.context import Context, Job
+from ..storage import RESULT
+from ..train.state import checkpoints
+
+Body = Callable[[Job, Context], dict[str, Any]]
+"""What is done with a step: ``run_step``, but where only what is around it is looked at."""
+
+
+def run_kept(job: Job, context: Context, body: Body, place: str) -> dict[str, Any]:
+    """Run ``body`` on this node's working copy of the storage at ``place``, and publish the step's folder.
+
+    It is published whenever there is a new checkpoint, so that another node can go on from there, and at the end.
+    """
+    storage = storage_at(place)
+    if storage.bucket is None:
+        return body(job, context)
+    here = replace(
+        job,
+        folder=storage.folder / _name(job.folder),
+        needs={role: storage.folder / _name(folder) for role, folder in job.needs.items()},
+    )
+    storage.fetch([_name(folder) for folder in (*here.needs.values(), here.folder)])
+    _keep_data_tasks_here()
+    result = body(here, _Publishing(context, storage, here.folder))
+    if context.rank == 0:
+        storage.publish(_name(here.folder))
+    return result
+
+
+class KeptRun:
+    """The folder of a run: found in its storage when the run begins, published there as it changes."""
+
+    def __init__(self, storage: RunStorage, run: Path) -> None:
+        """Fetch the records that another machine may have left of the run at ``run``."""
+        self._storage, self._name = storage, run.name
+        self._published = time.monotonic()
+        storage.fetch([f"{run.name}/{RESULTS}"])
+
+    def fetch_result(self, step: str) -> None:
+        """Bring the result of a finished step here, and what it reported."""
+        self._storage.fetch(f"steps/{step}/{file}" for file in (RESULT, "metrics.jsonl"))
+
+    def publish(self, pause: float = 0.0) -> None:
+        """Publish the run, but not within ``pause`` seconds of the last time; Tune's own files stay here."""
+        if time.monotonic() - self._published >= pause:
+            self._storage.publish(self._name, without="tune")
+            self._published = time.monotonic()
+
+
+def _name(folder: Path) -> str:
+    """The name of a step's folder in every storage: ``steps/<key>``."""
+    return "/".join(folder.parts[-2:])
+
+
+def _keep_data_tasks_here() -> None:
+    """Let tasks that read and write shards run where this step's working copy is."""
+    node = ray.get_runtime_context().get_node_id()
+    ray.data.DataContext.get_current().scheduling_strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+
+
+class _Publishing:
+    """A context that publishes the step's folder when there is a new checkpoint in it."""
+
+    def __init__(self, inner: Context, storage: RunStorage, folder: Path) -> None:
+        self._inner, self._storage, self._folder = inner, storage, folder
+        self._published = checkpoints(folder / "checkpoints")[:1]
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._inner, name)
+
+    def report(self, metrics: dict[str, Any]) -> None:
+        self._inner.report(metrics)
+        newest = checkpoints(self._folder / "checkpoints")[:1]
+        if self._inner.rank == 0 and newest != self._published:
+            self._storage.publish(_name(self._folder))
+            self._published = newest

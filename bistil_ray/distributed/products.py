@@ -1,0 +1,43 @@
+"""What a sweep leaves for people: the best student of each language with its card, and the run as a page."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from ..config import RunConfig
+from ..dashboard.page import write_report
+from ..export.card import model_card
+from ..export.origin import Origin
+from ..models.language_tokenizers import choose_language
+from ..results.records import read_records
+from ..results.tables import best_per_language
+from ..run_storage import RunStorage
+from ..storage import replacing, write_text
+
+log = logging.getLogger(__name__)
+CARD = "README.md"
+
+
+def choose_best(run: Path, config: RunConfig, storage: RunStorage) -> None:
+    """Copy each language's best student to ``best/<lang>`` and write its card, where that is not done already."""
+    records = read_records(run)
+    for lang, best in best_per_language(records).items():
+        model = storage.bring(best.model_dir)
+        # A card names its step and comes with its model in one move: where it is, the model is.
+        place, card = run / "best" / lang, model_card(model, Origin(best, records, config))
+        if (place / CARD).is_file() and (place / CARD).read_text(encoding="utf-8") == card:
+            continue
+        with replacing(place) as folder:
+            shutil.copytree(model, folder)
+            choose_language(folder, lang)
+            write_text(folder / CARD, card)
+
+
+def write_page(run: Path, storage: RunStorage) -> None:
+    """Write the run as a page, ``report.html``; a page that cannot be written takes nothing from the run."""
+    try:
+        write_report(storage.place_of(run), run / "report.html")
+    except Exception as problem:
+        log.warning("report.html was not written: %s", problem)

@@ -1,0 +1,195 @@
+"""Where runs and steps are kept: a folder, or a bucket with a working copy of it on each machine.
+
+Steps read and write plain files. In a folder, which all machines of a cluster see, they do so in place. Of a bucket
+each machine keeps a working copy: what a step needs is fetched before it begins, and what it makes is published when it
+has a new checkpoint and when it ends, its completion marker last. An object is replaced whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import StorageError
+from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+CACHE = "BISTIL_RAY_CACHE"
+"""The environment variable that names the folder of working copies."""
+SCHEMES = ("s3://", "gs://")
+TRANSFERS, LOOKS = 8, 32
+"""Files on their way, and looked for, at once."""
+
+
+@dataclass(frozen=True)
+class RunStorage:
+    """The storage at ``place``; ``folder`` is where this machine works on it.
+
+    Names are relative to both: ``steps/pack-1f..``, ``mine/results.jsonl``. For a storage that is a folder, fetching
+    and publishing do nothing. What the bucket refuses is a StorageError.
+    """
+
+    place: str
+    folder: Path
+    bucket: FileSystem | None = None
+    root: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Tell a folder from a bucket."""
+        return self.bucket is None
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Bring files and folders here as they are in the bucket; what is only here stays."""
+        for name in names if self.bucket is not None else ():
+            there = self._list(name)
+            self._transfer(self._download, [path for path, info in there.items() if self._size(path) != info.size])
+
+    def publish(self, name: str, without: str = "") -> None:
+        """Bring a folder of this machine to the bucket, but that ``without`` in it.
+
+        New and changed files are sent; checkpoints that are no longer here are dropped there.
+        """
+        if self.bucket is None:
+            return
+        there = self._list(name)
+        here = [path for path in self._files(name) if not (without and path.startswith(f"{name}/{without}/"))]
+        self._transfer(self._upload, [path for path in here if self._is_news(path, there.get(path))])
+        self._transfer(self._delete, [path for path in there if path not in here and "/checkpoints/" in path])
+
+    def finished(self, names: Sequence[str]) -> list[str]:
+        """Say which of the steps' folders ``names`` are complete; their results are here afterwards.
+
+        They are asked for by name: the cost does not grow with what else the storage holds.
+        """
+        with ThreadPoolExecutor(LOOKS) as lookers:  # on a shared mount each look is a moment's wait
+            here = set(compress(names, lookers.map(lambda name: is_done(self.folder / name), names)))
+        if self.bucket is not None:
+            away = [name for name in names if name not in here]
+            with self._telling():
+                marks = self.bucket.get_file_info([f"{self.root}/{name}/{DONE}" for name in away])
+            done = [name for name, mark in zip(away, marks, strict=True) if mark.is_file]
+            self._transfer(self._download, [f"{name}/{file}" for name in done for file in (RESULT, DONE)])
+            here.update(done)
+        return [name for name in names if name in here]
+
+    def name_of(self, place: str) -> str:
+        """Give the name of a place in this storage, a path of this machine or a URI."""
+        base = self.place.partition("?")[0] if "://" in place else str(self.folder)
+        return place.partition("?")[0].removeprefix(base).strip("/")
+
+    def place_of(self, path: Path | str) -> str:
+        """Give the place that means the same on every machine: the path itself or, in a bucket, its URI."""
+        if self.bucket is None:
+            return str(path)
+        base, mark, options = self.place.partition("?")
+        return f"{base.rstrip('/')}/{self.name_of(str(path))}{mark}{options}"
+
+    def bring(self, place: str) -> Path:
+        """Give the path on this machine of what lies at ``place``, a path or a URI in this storage."""
+        if self.bucket is None:
+            return Path(place)
+        name = self.name_of(place)
+        self.fetch([name])
+        return self.folder / name
+
+    def _list(self, name: str) -> dict[str, FileInfo]:
+        """List the bucket's files at a name, which is that of a file or a folder."""
+        from pyarrow.fs import FileSelector
+
+        assert self.bucket is not None
+        with self._telling():
+            found = [self.bucket.get_file_info(f"{self.root}/{name}")]
+            if not found[0].is_file:
+                found = self.bucket.get_file_info(
+                    FileSelector(f"{self.root}/{name}", recursive=True, allow_not_found=True)
+                )
+        return {info.path.removeprefix(f"{self.root}/"): info for info in found if info.is_file}
+
+    def _files(self, name: str) -> Iterator[str]:
+        """The files of this machine below a name; hidden ones are being written."""
+        for path in sorted((self.folder / name).rglob("*")):
+            inside = path.relative_to(self.folder)
+            if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+                yield inside.as_posix()
+
+    def _size(self, name: str) -> int | None:
+        path = self.folder / name
+        return path.stat().st_size if path.is_file() else None
+
+    def _is_news(self, name: str, there: FileInfo | None) -> bool:
+        if there is None or there.size != self._size(name):
+            return True
+        return (there.mtime_ns or 0) < (self.folder / name).stat().st_mtime_ns
+
+    def _transfer(self, move: Callable[[str], None], names: Sequence[str]) -> None:
+        """Move files side by side, and completion markers only when all others have arrived."""
+        marks = [name for name in names if name.endswith(f"/{DONE}")]
+        with self._telling():
+            for group in ([name for name in names if name not in marks], marks):
+                with ThreadPoolExecutor(TRANSFERS) as movers:
+                    list(movers.map(move, group))
+
+    def _download(self, name: str) -> None:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        with replacing(self.folder / name) as temporary:
+            copy_files(f"{self.root}/{name}", str(temporary), self.bucket, LocalFileSystem(), use_threads=False)
+
+    def _upload(self, name: str) -> None:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        source = self.folder / name
+        if source.is_file():  # and not a checkpoint that a newer one has just replaced
+            copy_files(str(source), f"{self.root}/{name}", LocalFileSystem(), self.bucket, use_threads=False)
+
+    def _delete(self, name: str) -> None:
+        assert self.bucket is not None
+        self.bucket.delete_file(f"{self.root}/{name}")
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            raise StorageError(f"{self.place}: {str(problem).splitlines()[0]}") from problem
+
+
+def storage_at(place: str) -> RunStorage:
+    """Give this machine's view of the storage at ``place``, which has been opened before.
+
+    Working copies of buckets lie in ``$BISTIL_RAY_CACHE`` or ``~/.cache/bistil-ray``, and may be deleted between runs.
+    """
+    if not place.startswith(SCHEMES):
+        return RunStorage(place, local_path(place.removeprefix("file://")).absolute())
+    bucket, root = open_filesystem(place)
+    cache = local_path(os.environ.get(CACHE) or "~/.cache/bistil-ray").absolute()
+    digest = hashlib.blake2b(place.encode(), digest_size=6).hexdigest()
+    return RunStorage(place, cache / digest, bucket, root.rstrip("/"))
+
+
+def open_storage(place: str, flag: str = "--storage") -> RunStorage:
+    """Open the storage at ``place`` and show that it can be written; StorageError says what is in the way."""
+    storage = storage_at(place)
+    if storage.bucket is None:
+        prepare_folder(place, flag)
+        return storage
+    prepare_folder(str(storage.folder), f"${CACHE}")
+    probe = f"{storage.root}/.write-test-{uuid.uuid4().hex}"
+    try:
+        with storage.bucket.open_output_stream(probe) as stream:
+            stream.write(b"")
+        storage.bucket.delete_file(probe)
+    except OSError as problem:
+        raise StorageError(f"cannot write to {place}: {str(problem).splitlines()[0]} ({flag})") from problem
+    return storage

@@ -1,0 +1,129 @@
+"""A bucket holds what this machine made, another machine finds it there, and nothing looks finished before it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bistil_ray.errors import StorageError
+from bistil_ray.run_storage import RunStorage, open_storage
+from bistil_ray.storage import mark_done, write_text
+
+MachineMaker = Callable[[str], RunStorage]
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """The URI of a storage in a bucket of a stand-in for S3 on this machine."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    boto3 = pytest.importorskip("boto3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        server.start()
+        host, port = server.get_host_and_port()
+        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="bucket")
+        yield f"s3://bucket/runs?endpoint_override={host}:{port}&scheme=http"
+        server.stop()
+
+
+@pytest.fixture
+def machine(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineMaker:
+    """A function giving the bucket as one of several machines sees it."""
+
+    def make(name: str) -> RunStorage:
+        monkeypatch.setenv("BISTIL_RAY_CACHE", str(tmp_path / name))
+        return open_storage(bucket)
+
+    return make
+
+
+def made(storage: RunStorage, step: str, files: dict[str, str]) -> Path:
+    folder = storage.folder / "steps" / step
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return folder
+
+
+def test_a_machine_finds_what_another_one_has_published(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    folder = made(one, "pack-1", {"blocks/sw/a.parquet": "blocks", "metrics.jsonl": "{}\n"})
+    mark_done(folder, {"vocab_size": 7})
+    one.publish("steps/pack-1")
+    two.fetch(["steps/pack-1", "steps/of-nobody"])
+    assert {path.name: path.read_text() for path in (two.folder / "steps/pack-1").rglob("*") if path.is_file()} == {
+        "a.parquet": "blocks",
+        "metrics.jsonl": "{}\n",
+        "result.json": '{\n  "vocab_size": 7\n}\n',
+        "DONE": "",
+    }
+
+
+def test_finished_steps_are_known_with_their_results_without_fetching_their_products(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    mark_done(made(one, "distil-2", {"student/model.safetensors": "weights"}), {"loss": 1.5})
+    made(one, "distil-3", {"checkpoints/step-1/state.json": "{}"})
+    for step in ("distil-2", "distil-3"):
+        one.publish(f"steps/{step}")
+    assert two.finished(["steps/distil-2", "steps/distil-3", "steps/distil-4"]) == ["steps/distil-2"]
+    assert sorted(path.name for path in two.folder.rglob("*") if path.is_file()) == ["DONE", "result.json"]
+
+
+def test_a_step_is_not_marked_done_in_the_bucket_when_one_of_its_files_did_not_arrive(
+    machine: MachineMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = machine("one"), machine("two")
+    mark_done(made(one, "distil-5", {"student/model.safetensors": "weights"}), {})
+    send = RunStorage._upload
+
+    def refuse_weights(storage: RunStorage, name: str) -> None:
+        if name.endswith(".safetensors"):
+            raise OSError("connection reset")
+        send(storage, name)
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="connection reset"):
+        patch.setattr(RunStorage, "_upload", refuse_weights)
+        one.publish("steps/distil-5")
+    assert two.finished(["steps/distil-5"]) == []
+    one.publish("steps/distil-5")
+    assert two.finished(["steps/distil-5"]) == ["steps/distil-5"]
+
+
+def test_a_continued_step_has_the_newest_checkpoint_and_longer_metrics(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    folder = made(one, "distil-6", {"checkpoints/step-1/state.json": "1", "metrics.jsonl": "a\n"})
+    one.publish("steps/distil-6")
+    two.fetch(["steps/distil-6"])
+    (folder / "checkpoints/step-1/state.json").unlink()
+    made(one, "distil-6", {"checkpoints/step-2/state.json": "2", "metrics.jsonl": "a\nb\n"})
+    one.publish("steps/distil-6")
+    fresh = machine("three")
+    fresh.fetch(["steps/distil-6"])
+    assert [path.parent.name for path in (fresh.folder / "steps/distil-6/checkpoints").rglob("*.json")] == ["step-2"]
+    two.fetch(["steps/distil-6"])
+    assert (two.folder / "steps/distil-6/metrics.jsonl").read_text() == "a\nb\n"
+
+
+def test_what_is_being_written_and_what_is_left_out_is_not_published(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    for name in ("results.jsonl", ".report.html.tmp", "tune/tuner.pkl"):
+        write_text(one.folder / "mine" / name, "text")
+    one.publish("mine", without="tune")
+    two.fetch(["mine"])
+    assert [path.name for path in (two.folder / "mine").iterdir()] == ["results.jsonl"]
+
+
+def test_places_are_uris_in_a_bucket_and_paths_in_a_folder(machine: MachineMaker, tmp_path: Path) -> None:
+    away, here = machine("one"), open_storage(str(tmp_path / "runs"))
+    model = away.place_of(away.folder / "steps/finetune-1/model")
+    assert model.startswith("s3://bucket/runs/steps/finetune-1/model?endpoint_override=")
+    assert away.name_of(model) == away.name_of(str(away.folder / "steps/finetune-1/model")) == "steps/finetune-1/model"
+    assert here.place_of(here.folder / "steps") == str(tmp_path / "runs" / "steps")
+
+
+def test_a_bucket_that_is_not_there_is_refused_before_work_starts(bucket: str) -> None:
+    with pytest.raises(StorageError, match="cannot write to s3://nobody.*--storage"):
+        open_storage(bucket.replace("//bucket", "//nobody"))
