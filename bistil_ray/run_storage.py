@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import StorageError
+from .results.records import RESULTS
 from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
 
 if TYPE_CHECKING:
@@ -193,3 +194,14 @@ def open_storage(place: str, flag: str = "--storage") -> RunStorage:
     except OSError as problem:
         raise StorageError(f"cannot write to {place}: {str(problem).splitlines()[0]} ({flag})") from problem
     return storage
+
+
+def bring_run(place: str) -> str:
+    """Give the folder on this machine of the run at ``place``; of one in a bucket, its results are brought here."""
+    if not place.startswith(SCHEMES):
+        return place
+    base, mark, options = place.partition("?")
+    above, _, name = base.rstrip("/").removesuffix(f"/{RESULTS}").rpartition("/")
+    storage = storage_at(f"{above}{mark}{options}")
+    storage.fetch(f"{name}/{file}" for file in ("config.yaml", "plan.json", RESULTS))
+    return str(storage.folder / name)

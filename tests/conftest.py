@@ -6,7 +6,9 @@ import itertools
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ os.environ |= {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "OMP_NUM_THREADS": "1",
+    # A stand-in for S3 takes any credentials; workers of Ray get the environment that it started with.
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "BISTIL_RAY_CACHE": f"{tempfile.gettempdir()}/bistil-ray-working-copies-{os.getpid()}",
 }
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +65,19 @@ def golden(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip("no golden numbers: neither ../shared/golden nor BISTIL_GOLDEN names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URI of a storage in a bucket of a stand-in for S3 on this machine."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = pytest.importorskip("boto3").client("s3", endpoint_url=f"http://{host}:{port}")
+    client.create_bucket(Bucket="bucket")
+    yield f"s3://bucket/runs?endpoint_override={host}:{port}&scheme=http"
+    server.stop()
+    shutil.rmtree(os.environ["BISTIL_RAY_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

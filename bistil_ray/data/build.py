@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DataError, StorageError
-from ..storage import replacing
+from ..storage import local_path, replacing
 from .documents import Document, Selection, select_documents
 from .parquet import SUFFIX
 from .raw import Layout, RawInput
@@ -51,7 +51,7 @@ class BuildReport:
 
 def corpus_folder(out: Path, language: str) -> Path:
     """Give the folder of a language's shards, ``<out>/<language>``; StorageError if there is a corpus already."""
-    folder, single = out / language, out / (language + SUFFIX)
+    folder, single = local_path(out / language), local_path(out / (language + SUFFIX))
     if single.exists():
         raise StorageError(f"{single} exists already and would be read instead: choose another --out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DataError
 from .parquet import SUFFIX, column_type, explained, inside, is_file, is_text, names_in, open_parquet
+from .patience import resumed
 from .rows import usable_texts
 
 # What is held in memory while reading: rows per batch, and bytes of text in it.
@@ -87,10 +89,14 @@ def read_texts(shard: Shard, column: str, tally: Counter[str]) -> Iterator[list[
 
 def read_rows(shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Read some columns of a shard in batches of bounded size; DataError for a damaged file."""
-    with open_parquet(shard.uri) as file:
-        rows = _batch_rows(file.metadata.row_group(shard.row_group), columns)
-        with explained(shard.uri):
-            yield from file.iter_batches(rows, [shard.row_group], columns, use_threads=False)
+
+    def batches(given: int) -> Iterator[pa.RecordBatch]:
+        with open_parquet(shard.uri) as file:
+            rows = _batch_rows(file.metadata.row_group(shard.row_group), columns)
+            yield from islice(file.iter_batches(rows, [shard.row_group], columns, use_threads=False), given, None)
+
+    with explained(shard.uri):
+        yield from resumed(batches)
 
 
 def _batch_rows(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:

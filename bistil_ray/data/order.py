@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.parquet as pq
 
+from .parquet import explained
+from .patience import retried
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -50,8 +53,10 @@ def count_blocks(files: Sequence[str]) -> int:
 
 
 def read_chunk(chunk: Chunk) -> np.ndarray:
-    """Read a chunk's blocks in its seeded order, as int32 (rows, T)."""
-    column = pq.ParquetFile(chunk.file).read_row_group(chunk.group, columns=["ids"]).column("ids").combine_chunks()
+    """Read a chunk's blocks in its seeded order, as int32 (rows, T); DataError names a file that cannot be read."""
+    with explained(chunk.file):
+        column = retried(lambda: pq.ParquetFile(chunk.file).read_row_group(chunk.group, columns=["ids"])).column("ids")
+    column = column.combine_chunks()
     rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
     return np.ascontiguousarray(rows[row_order(chunk, len(rows))], dtype=np.int32)
 
@@ -83,7 +88,8 @@ class Turns:
 
 
 def _group_rows(file: str) -> list[int]:
-    facts = pq.read_metadata(file)
+    with explained(file):
+        facts = retried(lambda: pq.read_metadata(file))
     return [facts.row_group(index).num_rows for index in range(facts.num_row_groups)]
 
 

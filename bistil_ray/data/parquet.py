@@ -11,6 +11,7 @@ from pyarrow.fs import FileSelector, FileType
 
 from ..errors import BistilError, DataError
 from ..storage import open_filesystem
+from .patience import retried
 
 SUFFIX = ".parquet"
 
@@ -27,7 +28,7 @@ def is_file(uri: str) -> bool:
     """Tell whether there is a file at ``uri``."""
     with explained(uri):
         filesystem, path = open_filesystem(uri)
-        return filesystem.get_file_info(path).type == FileType.File
+        return retried(lambda: filesystem.get_file_info(path)).type == FileType.File
 
 
 def names_in(place: str) -> dict[str, bool]:
@@ -37,9 +38,9 @@ def names_in(place: str) -> dict[str, bool]:
     """
     with explained(place):
         filesystem, path = open_filesystem(place)
-        if filesystem.get_file_info(path).type != FileType.Directory:
+        if retried(lambda: filesystem.get_file_info(path)).type != FileType.Directory:
             return {}
-        entries = filesystem.get_file_info(FileSelector(path))
+        entries = retried(lambda: filesystem.get_file_info(FileSelector(path)))
         kinds = {entry.base_name: entry.type == FileType.Directory for entry in entries}
         return {name: kinds[name] for name in sorted(kinds) if not name.startswith((".", "_"))}
 
@@ -50,7 +51,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
     with explained(uri):
         filesystem, path = open_filesystem(uri)
         try:
-            file = pq.ParquetFile(path, filesystem=filesystem)
+            file = retried(lambda: pq.ParquetFile(path, filesystem=filesystem))
         except pa.ArrowInvalid as problem:
             raise DataError(f"{uri} is not a Parquet file, or is truncated: {_first_line(problem)}") from problem
     with file:
@@ -58,7 +59,11 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
 
 
 def check_column(uri: str, names: Sequence[str], column: str, key: str) -> None:
-    """DataError unless ``column`` is one of ``names``; it says which there are and the ``key`` to change."""
+    """DataError unless one of ``names`` is ``column``; it says which there are and the ``key`` to change."""
+    if names.count(column) > 1:
+        raise DataError(
+            f"{uri} has {names.count(column)} columns {column!r}: which one is meant cannot be told ({key})"
+        )
     if column not in names:
         raise DataError(f"{uri} has no column {column!r} but {', '.join(names) or 'none at all'} ({key})")
 

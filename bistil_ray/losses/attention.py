@@ -1,18 +1,43 @@
 """Distance between the attention probabilities of student and teacher.
 
-``attention_mse`` is the loss to use. The two functions with ``reference`` in their names behave as the
-published code of BISTIL does, so that its numbers can be compared with.
+``attention_mse`` is the loss to use; ``attention_mse_of_vectors`` is the same of queries and keys, for which no map
+is ever whole in memory. The two functions with ``reference`` in their names behave as the published code of BISTIL
+does, so that its numbers can be compared with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bistil_ray.losses.by_parts import sum_by_parts
 from bistil_ray.losses.precision import at_least_float32
+
+
+class Vectors(NamedTuple):
+    """What a layer's attention is computed from: its vectors (BHTd), and who may look where (bool B1TT; None: all)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None = None
+
+
+def attention_map(query_BHTd: Tensor, key_BHTd: Tensor, mask_B1TT: Tensor | None, scale: float | None = None) -> Tensor:
+    """Attention probabilities BHTT: the softmax of scaled products over the keys that the mask allows (True).
+
+    ``scale`` is by default one over the root of d. In float32 at least.
+    """
+    inverse = query_BHTd.shape[-1] ** 0.5 if scale is None else 1 / scale
+    # Divided, not multiplied by the inverse: very sharp attention shows the last bit of the scores.
+    scores_BHTT = torch.matmul(query_BHTd, key_BHTd.transpose(2, 3)).div_(inverse)
+    if mask_B1TT is not None:
+        scores_BHTT = scores_BHTT.masked_fill_(~mask_B1TT, torch.finfo(scores_BHTT.dtype).min)
+    return scores_BHTT.softmax(dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32))
 
 
 def valid_pairs(valid_BT: Tensor) -> Tensor:
@@ -46,6 +71,34 @@ def attention_mse(
         entries = student[0].numel() if pairs_BTT is None else heads * pairs_BTT.sum().clamp(min=1)
     counted = None if pairs_BTT is None else pairs_BTT.unsqueeze(1)
     layers = [_squared_difference(s, t, counted) for s, t in zip(student, teacher, strict=True)]
+    return torch.stack(layers).mean() / entries
+
+
+def attention_mse_of_vectors(
+    student: Sequence[Vectors],
+    teacher: Sequence[Vectors],
+    pairs_BTT: Tensor | None = None,
+    entries: Tensor | float | None = None,
+) -> Tensor:
+    """``attention_mse`` of the maps that queries and keys make, computed a few sequences at a time.
+
+    Needs a small part of the memory, and can be had next to fused attention, which gives no maps. A teacher of more
+    heads has its maps averaged (see ``group_heads``); only the student's vectors get gradients.
+
+    Raises ValueError if the two sides differ in number, or heads do not divide.
+    """
+    _check_number(student, teacher)
+    batch, heads, length, _ = student[0].query.shape
+    if entries is None:
+        entries = batch * heads * length**2 if pairs_BTT is None else heads * pairs_BTT.sum().clamp(min=1)
+    layers = [
+        sum_by_parts(
+            _squared_difference_of_vectors,
+            (s.query, s.key, s.mask, t.query.detach(), t.key.detach(), t.mask, pairs_BTT),
+            entries=max(heads, t.query.shape[1]) * length**2,
+        )
+        for s, t in zip(student, teacher, strict=True)
+    ]
     return torch.stack(layers).mean() / entries
 
 
@@ -87,9 +140,13 @@ def reference_attention_divergence(student: Sequence[Tensor], teacher: Sequence[
     return torch.stack(layers).mean()
 
 
-def _check_aligned(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
+def _check_number(student: Sequence[object], teacher: Sequence[object]) -> None:
     if len(student) != len(teacher) or not student:
         raise ValueError(f"{len(student)} attention maps of the student, {len(teacher)} of the teacher")
+
+
+def _check_aligned(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> None:
+    _check_number(student, teacher)
     for student_BHTT, teacher_BHTT in zip(student, teacher, strict=True):
         if student_BHTT.shape != teacher_BHTT.shape:
             raise ValueError(f"attention maps {tuple(student_BHTT.shape)} against {tuple(teacher_BHTT.shape)}")
@@ -101,3 +158,19 @@ def _squared_difference(student_BHTT: Tensor, teacher_BHTT: Tensor, counted: Ten
     if counted is None:
         return F.mse_loss(student_BHTT, teacher_BHTT, reduction="sum")
     return (F.mse_loss(student_BHTT, teacher_BHTT, reduction="none") * counted).sum()
+
+
+def _squared_difference_of_vectors(
+    query_BHTd: Tensor,
+    key_BHTd: Tensor,
+    mask_B1TT: Tensor | None,
+    teacher_query_BHTd: Tensor,
+    teacher_key_BHTd: Tensor,
+    teacher_mask_B1TT: Tensor | None,
+    pairs_BTT: Tensor | None,
+) -> Tensor:
+    student_BHTT = attention_map(query_BHTd, key_BHTd, mask_B1TT)
+    with torch.no_grad():
+        teacher_BHTT = attention_map(teacher_query_BHTd, teacher_key_BHTd, teacher_mask_B1TT)
+        teacher_BHTT = group_heads(teacher_BHTT, student_BHTT.shape[1])
+    return _squared_difference(student_BHTT, teacher_BHTT, None if pairs_BTT is None else pairs_BTT.unsqueeze(1))

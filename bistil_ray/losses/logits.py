@@ -1,10 +1,17 @@
-"""Distance between the predictions of student and teacher."""
+"""Distance between the predictions of student and teacher, computed a few rows at a time.
+
+With a large vocabulary the probabilities of a whole batch would be the largest tensors of a step.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from bistil_ray.losses.by_parts import sum_by_parts
 from bistil_ray.losses.precision import at_least_float32
 
 
@@ -29,14 +36,10 @@ def soft_cross_entropy(
     Raises ValueError if the two sides differ in shape.
     """
     _check_shapes(student_NL, teacher_NL)
-    target_NL = F.softmax(at_least_float32(teacher_NL) / temperature, dim=-1)
-    log_student_NL = F.log_softmax(at_least_float32(student_NL) / temperature, dim=-1)
-    loss_N = -(target_NL * log_student_NL).sum(dim=-1)
-    if valid_N is not None:
-        loss_N = loss_N * valid_N
     if rows is None:
-        rows = loss_N.numel() if valid_N is None else valid_N.sum().clamp(min=1)
-    return loss_N.sum() / rows
+        rows = student_NL.shape[:-1].numel() if valid_N is None else valid_N.sum().clamp(min=1)
+    flat_N = None if valid_N is None else valid_N.flatten()
+    return _sum_over_rows(partial(_cross_entropy, temperature), student_NL, teacher_NL, flat_N) / rows
 
 
 def kl_divergence(
@@ -55,10 +58,29 @@ def kl_divergence(
     Raises ValueError if the two sides differ in shape.
     """
     _check_shapes(student_NL, teacher_NL)
+    summed = _sum_over_rows(partial(_divergence, temperature), student_NL, teacher_NL)
+    return temperature**2 * summed / (student_NL.shape[:-1].numel() if rows is None else rows)
+
+
+def _sum_over_rows(
+    loss: Callable[..., Tensor], student_NL: Tensor, teacher_NL: Tensor, *others: Tensor | None
+) -> Tensor:
+    labels = student_NL.shape[-1]
+    logits = [logits_NL.reshape(-1, labels) for logits_NL in (student_NL, teacher_NL)]
+    return sum_by_parts(loss, (*logits, *others), entries=labels)
+
+
+def _cross_entropy(temperature: float, student_NL: Tensor, teacher_NL: Tensor, valid_N: Tensor | None) -> Tensor:
+    target_NL = F.softmax(at_least_float32(teacher_NL) / temperature, dim=-1)
+    log_student_NL = F.log_softmax(at_least_float32(student_NL) / temperature, dim=-1)
+    loss_N = -(target_NL * log_student_NL).sum(dim=-1)
+    return (loss_N if valid_N is None else loss_N * valid_N).sum()
+
+
+def _divergence(temperature: float, student_NL: Tensor, teacher_NL: Tensor) -> Tensor:
     log_student_NL = F.log_softmax(at_least_float32(student_NL) / temperature, dim=-1)
     log_teacher_NL = F.log_softmax(at_least_float32(teacher_NL) / temperature, dim=-1)
-    summed = F.kl_div(log_student_NL, log_teacher_NL, reduction="sum", log_target=True)
-    return temperature**2 * summed / (student_NL.shape[:-1].numel() if rows is None else rows)
+    return F.kl_div(log_student_NL, log_teacher_NL, reduction="sum", log_target=True)
 
 
 def _check_shapes(student_NL: Tensor, teacher_NL: Tensor) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from bistil_ray.errors import ModelError
 from bistil_ray.losses.attention import valid_pairs
+from bistil_ray.losses.by_parts import sum_by_parts
 from bistil_ray.losses.precision import at_least_float32
 
 HEAD_SIZE = 16
@@ -55,6 +57,8 @@ def relation_divergence(
     number the sum is divided by, by default the valid positions of this batch; with the count of the whole step, over
     all micro-batches and workers, the parts add up to the whole.
 
+    No relation is ever whole in memory: they are computed a few sequences at a time.
+
     ``(1 / kinds) * sum over kinds, heads, queries and keys of t * log(t / s) / (R * positions)`` in float32 at least,
     even under autocast, with the probabilities t of the teacher and s of the student.
 
@@ -66,16 +70,25 @@ def relation_divergence(
         batch, _, length, _ = student[0].shape
         positions = batch * length if valid_BT is None else valid_BT.sum().clamp(min=1)
     pairs_BTT = None if valid_BT is None else valid_pairs(valid_BT)
+    length = student[0].shape[2]
     kinds = [
-        F.kl_div(
-            _log_relations(student_BHTd, relation_heads, pairs_BTT),
-            _log_relations(teacher_BHTd, relation_heads, pairs_BTT),
-            reduction="sum",
-            log_target=True,
+        sum_by_parts(
+            partial(_divergence, relation_heads),
+            (ours_BHTd, theirs_BHTd, pairs_BTT),
+            entries=relation_heads * length**2,
         )
-        for student_BHTd, teacher_BHTd in zip(student, teacher, strict=True)
+        for ours_BHTd, theirs_BHTd in zip(student, teacher, strict=True)
     ]
     return torch.stack(kinds).mean() / (relation_heads * positions)
+
+
+def _divergence(relation_heads: int, ours_BHTd: Tensor, theirs_BHTd: Tensor, pairs_BTT: Tensor | None) -> Tensor:
+    return F.kl_div(
+        _log_relations(ours_BHTd, relation_heads, pairs_BTT),
+        _log_relations(theirs_BHTd, relation_heads, pairs_BTT),
+        reduction="sum",
+        log_target=True,
+    )
 
 
 def _log_relations(vectors_BHTd: Tensor, relation_heads: int, pairs_BTT: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 transformers returns attention probabilities only with its plain attention in every layer, which costs time
 and memory where nobody looks. Here the layers whose maps are asked for compute plain softmax attention, all
-others the fused kernel. Families that compute attention by themselves have maps in every layer anyway; there
+others a fused kernel. Families that compute attention by themselves have maps in every layer anyway; there
 hooks pick up what is asked for.
 """
 
@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.utils import ModelOutput
 
 from bistil_ray.errors import ModelError
+from bistil_ray.losses.attention import Vectors, attention_map
+from bistil_ray.losses.by_parts import rows_at_once
+from bistil_ray.losses.precision import at_least_float32
 from bistil_ray.models.families import OwnAttention, family_of
 
 IMPLEMENTATION = "bistil_observed"
@@ -28,14 +32,14 @@ MAP, VECTORS = "probabilities", ("query", "key", "value")
 
 
 class Observed(NamedTuple):
-    """What one forward pass gave: the output, and in the order asked for the states (BTD), the maps (BHTT)
-    and the vectors: a query, a key and a value for each layer (BHTd).
+    """What one forward pass gave: the output, and in the order asked for the states (BTD), the maps (BHTT) and the
+    vectors of each layer.
     """
 
     output: ModelOutput
     hidden: tuple[Tensor, ...]
     attention: tuple[Tensor, ...]
-    vectors: tuple[tuple[Tensor, Tensor, Tensor], ...] = ()
+    vectors: tuple[Vectors, ...] = ()
 
 
 def observe(
@@ -54,7 +58,8 @@ def observe(
     Maps are probabilities before dropout, in float32, or in float64 for a float64 model; under autocast the
     softmax is in float32 as well (DeBERTa's own is in what autocast makes of it). Vectors are queries, keys and
     values as attention compares and mixes them, in its precision, rotary positions applied: a map is the
-    softmax of their scaled products, and in DeBERTa of these and what it adds for relative positions.
+    ``attention_map`` of them and their mask. Where attention is the model's own (DeBERTa), it adds to the products
+    what it has for relative positions, and the mask is not seen.
 
     No mask is built if ``attention_mask`` is absent or all ones, but for local attention; queries that are
     padding have maps too. The model's attention setting or hooks are changed during the call and put back, so
@@ -86,7 +91,10 @@ def observe(
         output=output,
         hidden=tuple(output.hidden_states[state] for state in hidden),
         attention=tuple(wish.seen[MAP, layer] for layer in attention),
-        vectors=tuple((wish.seen["query", i], wish.seen["key", i], wish.seen["value", i]) for i in vectors),
+        vectors=tuple(
+            Vectors(wish.seen["query", i], wish.seen["key", i], wish.seen["value", i], wish.masks.get(i))
+            for i in vectors
+        ),
     )
 
 
@@ -98,6 +106,7 @@ class _Wish:
         self.layer_of = {module: layer for layer, module in enumerate(attentions)}
         self.wanted = {(MAP, layer) for layer in maps} | {(what, layer) for what in VECTORS for layer in vectors}
         self.seen: dict[tuple[str, int], Tensor] = {}
+        self.masks: dict[int, Tensor | None] = {}
 
     def show(self, what: str, layer: int, values: Tensor) -> None:
         """Keep what is wanted, the first time it is seen."""
@@ -110,7 +119,7 @@ def _hooks(own: OwnAttention, config: PreTrainedConfig, wish: _Wish) -> Iterator
     """Listen for a while at the parts of attention that computes by itself."""
 
     def map_hook(layer: int, _: nn.Module, arguments: tuple[Tensor]) -> None:
-        wish.show(MAP, layer, arguments[0].to(_precision(arguments[0])))
+        wish.show(MAP, layer, at_least_float32(arguments[0]))
 
     def vector_hook(what: str, layer: int, _: nn.Module, __: tuple[Tensor], output_BTD: Tensor) -> None:
         # Projections that positions share are called with these afterwards: the first call counts.
@@ -160,22 +169,35 @@ def _observed_attention(
     if observation is not None:
         for what, vectors_BHTd in zip(VECTORS, (query, key, value), strict=True):
             observation.show(what, layer, vectors_BHTd)
+        observation.masks[layer] = None if attention_mask is None else attention_mask.expand(len(query), -1, -1, -1)
     if observation is None or (MAP, layer) not in observation.wanted:
+        if query.device.type == "cpu" and query.dtype == torch.bfloat16 and dropout == 0:
+            return _attention_by_parts(query, key, value, attention_mask, scaling).transpose(1, 2), None
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # Divided, not multiplied by the inverse: very sharp attention shows the last bit of the scores.
-    scores_BHTT = torch.matmul(query, key.transpose(2, 3)) / (1 / scale)
-    if attention_mask is not None:
-        scores_BHTT = scores_BHTT.masked_fill(~attention_mask, torch.finfo(scores_BHTT.dtype).min)
-    probabilities_BHTT = scores_BHTT.softmax(dim=-1, dtype=_precision(scores_BHTT))
+    probabilities_BHTT = attention_map(query, key, attention_mask, scaling)
     observation.show(MAP, layer, probabilities_BHTT)
     weights_BHTT = nn.functional.dropout(probabilities_BHTT, p=dropout, training=module.training)
     mixed_BHTd = torch.matmul(weights_BHTT.to(value.dtype), value)
     return mixed_BHTd.transpose(1, 2).contiguous(), None
 
 
-def _precision(scores: Tensor) -> torch.dtype:
-    """What probabilities are handed out in."""
-    return torch.promote_types(scores.dtype, torch.float32)
+def _attention_by_parts(
+    query_BHTd: Tensor, key_BHTd: Tensor, value_BHTd: Tensor, mask_B1TT: Tensor | None, scale: float | None
+) -> Tensor:
+    """Attention a few sequences at a time, computed again for the gradients: the maps stay in the processor's caches.
+
+    In bf16 faster than the fused kernel of CPUs, which in fp32 is the faster one.
+    """
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        return attention_map(query, key, mask, scale).to(value.dtype) @ value
+
+    rows = rows_at_once(query_BHTd.device, query_BHTd.shape[1] * query_BHTd.shape[2] ** 2)
+    if rows >= len(query_BHTd):  # maps this small may stay until the gradients need them
+        return attend(query_BHTd, key_BHTd, value_BHTd, mask_B1TT)
+    vectors = [part.split(rows) for part in (query_BHTd, key_BHTd, value_BHTd)]
+    masks = [None] * len(vectors[0]) if mask_B1TT is None else mask_B1TT.expand(len(query_BHTd), -1, -1, -1).split(rows)
+    parts = zip(*vectors, masks, strict=True)
+    return torch.cat([checkpoint(attend, *part, use_reentrant=False, preserve_rng_state=False) for part in parts])

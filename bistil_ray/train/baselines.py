@@ -92,8 +92,8 @@ class RelationDistillation:
             taught = observe(self.teacher, model_inputs(self.teacher, batch), (), (), vectors=[self.teacher_layer])
         seen = observe(self.model, model_inputs(self.model, batch), (), (), vectors=[last])
         loss = relation_divergence(
-            seen.vectors[0],
-            taught.vectors[0],
+            seen.vectors[0][:3],
+            taught.vectors[0][:3],
             self.relation_heads,
             None if bool(valid_BT.all()) else valid_BT,
             counts["relation"],

@@ -7,29 +7,26 @@ ranks, so that gradients are summed, never averaged, and neither accumulation no
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from .memory import Fitting
+from .notice import TERMINATED, notice
+from .numbers import count_skipped, follow_loss, is_finite, loss_warning
 from .optim import autocast, learning_rate, make_optimizer
 from .pull import Pull
+from .ranks import sum_gradients, total
 from .state import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
-MAX_SKIPPED = 10
 Batch = Mapping[str, Tensor]
 Counts = Mapping[str, float]
-
-
-class NumbersError(RuntimeError):
-    """Losses or gradients stayed NaN or infinite."""
 
 
 class Objective(Protocol):
@@ -56,18 +53,21 @@ class Phase:
     seed: int = 0
     log_every: int = 20
     checkpoint_seconds: float = 120.0
+    languages: tuple[str, ...] = ()
+    """What the numbers in ``language`` of a batch stand for, to name a batch by."""
 
     @classmethod
     def from_settings(
-        cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, seed: int | None = None
+        cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, languages: Sequence[str] = ()
     ) -> Phase:
-        """Read a phase from a step's settings, which have the same words; ``seed`` overrides theirs."""
+        """Read a phase from a step's settings, which have the same words."""
         named = {name: settings[name] for name in ("lr", "warmup", "clip", "precision")}
         return cls(
             steps=steps,
-            seed=settings["seed"] if seed is None else seed,
+            seed=settings["seed"],
             log_every=max(1, min(20, steps // 20)),
             checkpoint_seconds=60 * runtime.get("checkpoint_minutes", 2.0),
+            languages=tuple(languages),
             **named,
         )
 
@@ -80,6 +80,11 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     skipped: int = 0
+    cuts: int = 1
+    """Parts that memory forces every micro-batch into."""
+    early: Sequence[float] = (0.0, 0)
+    """Sum and number of the losses in the first tenth of the steps, and in ``late`` of those in the last."""
+    late: Sequence[float] = (0.0, 0)
     terms: dict[str, float] = field(default_factory=dict)
 
 
@@ -103,7 +108,8 @@ def run_phase(
     ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. With ``checkpoints`` the
     phase continues from the newest one there; only a rank that ``writes`` saves. ``masks`` (by parameter name) multiply
     gradients before clipping: parameters outside stay exactly as they are. Before that ``pull`` adds its gradients, and
-    the term ``l1``. Raises NumbersError when steps keep giving NaN or infinity.
+    the term ``l1``. Raises TrainingError when steps keep giving NaN or infinity and when single rows do not fit into
+    memory; SystemExit, after saving, when a process is told to end.
     """
     model = objective.model
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -112,29 +118,37 @@ def run_phase(
     if checkpoints is not None and (facts := load_checkpoint(checkpoints, model, optimizer)):
         progress = Progress(**facts)
         log.info("continuing at step %d of %d", progress.step, phase.steps)
+    fitting = Fitting(progress.cuts)
     device = next(iter(named.values())).device
     saved = time.monotonic()
     began = saved - progress.seconds
     stream = batches(progress.step) if progress.step < phase.steps else iter(())
-    while progress.step < phase.steps:
-        batch = [{name: value.to(device) for name, value in micro.items()} for micro in next(stream)]
-        torch.manual_seed(mix(phase.seed, progress.step))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(phase.lr, progress.step, phase.steps, phase.warmup)
-        terms, norm = train_step(objective, named, optimizer, batch, phase, masks, pull)
-        _watch(progress, terms, norm)
-        progress.step += 1
-        progress.tokens += int(_total([sum(int(micro["attention_mask"].sum()) for micro in batch)])[0])
-        progress.seconds = time.monotonic() - began
-        progress.terms = terms
-        if progress.step % phase.log_every == 0 or progress.step == phase.steps:
-            report(_metrics(progress, terms, norm, optimizer))
-        after_step(progress)
-        if checkpoints is not None and writes and time.monotonic() - saved > phase.checkpoint_seconds:
-            save_checkpoint(checkpoints, progress.step, model, optimizer, vars(progress))
-            saved = time.monotonic()
-    if checkpoints is not None and writes and phase.steps:
-        save_checkpoint(checkpoints, progress.step, model, optimizer, vars(progress))
+    with notice() as is_to_end:
+        while progress.step < phase.steps:
+            batch = [{name: value.to(device) for name, value in micro.items()} for micro in next(stream)]
+            torch.manual_seed(mix(phase.seed, progress.step))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(phase.lr, progress.step, phase.steps, phase.warmup)
+            terms, norm = train_step(objective, named, optimizer, batch, phase, masks, pull, fitting)
+            progress.cuts = fitting.cuts
+            count_skipped(progress, terms, norm, _language(batch, phase))
+            progress.step += 1
+            follow_loss(progress, phase, terms, norm)
+            # All ranks end together: one that went alone would leave the others waiting for it.
+            tokens, ending = total([sum(int(micro["attention_mask"].sum()) for micro in batch), is_to_end()])
+            progress.tokens += int(tokens)
+            progress.seconds = time.monotonic() - began
+            progress.terms = terms
+            if progress.step % phase.log_every == 0 or progress.step == phase.steps:
+                report(_metrics(progress, phase, terms, norm, optimizer))
+            after_step(progress)
+            due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == phase.steps or ending
+            if checkpoints is not None and writes and due:
+                save_checkpoint(checkpoints, progress.step, model, optimizer, vars(progress))
+                saved = time.monotonic()
+            if ending:
+                log.warning("told to end: saved at step %d of %d", progress.step, phase.steps)
+                raise SystemExit(TERMINATED)
     return progress
 
 
@@ -146,20 +160,20 @@ def train_step(
     phase: Phase,
     masks: Mapping[str, Tensor] | None = None,
     pull: Pull | None = None,
+    fitting: Fitting | None = None,
 ) -> tuple[dict[str, float], float]:
     """Take one optimiser step; give the loss by term and the gradient norm before clipping, both over all ranks.
 
-    A step whose loss or gradient is not finite changes nothing.
+    A step whose loss or gradient is not finite changes nothing. ``fitting`` remembers what memory allows.
     """
     counts = _global_counts(objective, batch)
-    terms = dict.fromkeys(counts, 0.0)
-    for micro in batch:
-        if not len(micro["attention_mask"]):
-            continue  # this rank's share of a batch smaller than the world
-        for name, value in forward_backward(objective, micro, counts, phase.precision).items():
-            terms[name] += value
-    _sum_gradients(named.values())
-    terms = dict(zip(terms, _total(list(terms.values())), strict=True))
+    terms = (fitting or Fitting()).run(
+        batch,
+        lambda parts: _accumulate(objective, parts, counts, phase.precision),
+        lambda: optimizer.zero_grad(set_to_none=True),
+    )
+    sum_gradients(named.values())
+    terms = dict(zip(terms, total(list(terms.values())), strict=True))
     if pull is not None:
         terms["l1"] = pull.add_gradients(named)
     if masks is not None:
@@ -168,10 +182,20 @@ def train_step(
             if gradient is not None:
                 gradient.mul_(mask)
     norm = float(nn.utils.clip_grad_norm_(named.values(), phase.clip))
-    if math.isfinite(norm) and math.isfinite(sum(terms.values())):
+    if is_finite(terms, norm):
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return terms, norm
+
+
+def _accumulate(objective: Objective, parts: Sequence[Batch], counts: Counts, precision: str) -> dict[str, float]:
+    terms = dict.fromkeys(counts, 0.0)
+    for micro in parts:
+        if not len(micro["attention_mask"]):
+            continue  # this rank's share of a batch smaller than the world
+        for name, value in forward_backward(objective, micro, counts, precision).items():
+            terms[name] += value
+    return terms
 
 
 def forward_backward(objective: Objective, micro: Batch, counts: Counts, precision: str) -> dict[str, float]:
@@ -199,48 +223,20 @@ def _global_counts(objective: Objective, batch: Sequence[Batch]) -> dict[str, fl
         for name, value in objective.counts(micro).items():
             counts[name] = counts.get(name, 0.0) + value
     # A term that nothing in the batch counts for is 0, not 0 / 0.
-    return {name: total or 1.0 for name, total in zip(counts, _total(list(counts.values())), strict=True)}
+    return {name: summed or 1.0 for name, summed in zip(counts, total(list(counts.values())), strict=True)}
 
 
-def _total(values: list[float]) -> list[float]:
-    if not (dist.is_available() and dist.is_initialized()):
-        return values
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
-    summed = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(summed)
-    return [float(value) for value in summed]
-
-
-def _sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    if not (dist.is_available() and dist.is_initialized()):
-        return
-    gradients = []
-    for parameter in parameters:
-        if parameter.grad is None:  # a rank without rows has none, and all must send the same
-            parameter.grad = torch.zeros_like(parameter)
-        gradients.append(parameter.grad)
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(summed.view_as(gradient))
-
-
-def _watch(progress: Progress, terms: Mapping[str, float], norm: float) -> None:
-    if math.isfinite(norm) and math.isfinite(sum(terms.values())):
-        progress.skipped = 0
-        return
-    progress.skipped += 1
-    log.warning("step %d gave a loss or gradient that is not finite (%s); skipped", progress.step, dict(terms))
-    if progress.skipped >= MAX_SKIPPED:
-        raise NumbersError(
-            f"{MAX_SKIPPED} steps in a row up to step {progress.step} gave NaN or infinity: "
-            "lower lr or use precision=fp32"
-        )
+def _language(batch: Sequence[Batch], phase: Phase) -> str:
+    numbers = batch[0].get("language")
+    return phase.languages[int(numbers[0])] if phase.languages and numbers is not None and len(numbers) else ""
 
 
 def _metrics(
-    progress: Progress, terms: Mapping[str, float], norm: float, optimizer: torch.optim.Optimizer
+    progress: Progress, phase: Phase, terms: Mapping[str, float], norm: float, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
+    warning = loss_warning(progress) if progress.step == phase.steps else None
+    if warning:
+        log.warning(warning)
     return {
         "step": progress.step,
         "tokens": progress.tokens,
@@ -250,4 +246,5 @@ def _metrics(
         **{f"loss_{name}": value for name, value in terms.items()},
         "gradient_norm": norm,
         "lr": optimizer.param_groups[0]["lr"],
+        **({"warning": warning} if warning else {}),
     }

@@ -17,13 +17,14 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
-from ..losses.attention import attention_mse, group_heads
+from ..losses.attention import attention_mse, attention_mse_of_vectors, group_heads
 from ..losses.hidden import hidden_mse
 from ..losses.logits import soft_cross_entropy
 from ..losses.precision import at_least_float32
+from ..models.families import family_of
 from ..models.heads import model_inputs
 from ..models.layers import Alignment
-from ..models.states import observe
+from ..models.states import Observed, observe
 from ..sparse.delta import SparseDelta
 from ..teachers.adapted import shifted_parameters
 from .loop import Batch, Counts
@@ -83,36 +84,25 @@ class Distillation:
         valid = batch["attention_mask"]
         teacher = self.teachers[int(batch["language"][0])] if len(self.teachers) > 1 else self.teachers[0]
         pairs = self.alignment
-        states = bool(self._weight("hidden"))
-        maps = bool(self._weight("attention") and pairs.student_attention)
+        hidden = bool(self._weight("hidden"))
+        attention = bool(self._weight("attention") and pairs.student_attention)
         with torch.no_grad():
-            taught = observe(
-                teacher,
-                model_inputs(teacher, batch),
-                pairs.teacher_hidden if states else (),
-                pairs.teacher_attention if maps else (),
+            taught = self._observed(
+                teacher, batch, pairs.teacher_hidden if hidden else (), pairs.teacher_attention if attention else ()
             )
-        seen = observe(
-            self.model,
-            model_inputs(self.model, batch),
-            pairs.student_hidden if states else (),
-            pairs.student_attention if maps else (),
+        seen = self._observed(
+            self.model, batch, pairs.student_hidden if hidden else (), pairs.student_attention if attention else ()
         )
         losses: dict[str, Tensor] = {}
         full = bool(valid.all())
-        if states:
+        if hidden:
             mask = None if full or self.reference else valid
             targets = self._projected(taught.hidden)
             losses["hidden"] = self._weight("hidden") * hidden_mse(seen.hidden, targets, mask, counts["hidden"])
-        if maps:
+        if attention:
             queries = torch.ones_like(valid) if self.reference else valid
             counted = None if full else queries[:, :, None] * valid[:, None, :]
-            heads = seen.attention[0].shape[1]
-            entries = counts["attention"] * heads
-            loss = attention_mse(
-                seen.attention, [group_heads(map_BHTT, heads) for map_BHTT in taught.attention], counted, entries
-            )
-            losses["attention"] = self._weight("attention") * loss
+            losses["attention"] = self._weight("attention") * _map_distance(seen, taught, counted, counts["attention"])
         if self.decisions is not None and self._weight("logits"):
             right = self.decisions.targets(batch)
             ours, theirs = (self.decisions.logits(output, batch) for output in (seen.output, taught.output))
@@ -121,6 +111,13 @@ class Distillation:
                 loss = soft_cross_entropy(ours[name][rows], theirs[name][rows], self.temperature, rows=counts[name])
                 losses[name] = self._weight("logits") * loss
         return losses
+
+    def _observed(self, model: PreTrainedModel, batch: Batch, hidden: Sequence[int], layers: Sequence[int]) -> Observed:
+        """Look at states and, of attention, at what its maps are made of; at the maps where only the model knows."""
+        inputs = model_inputs(model, batch)
+        if family_of(model.config).own_attention is None:
+            return observe(model, inputs, hidden, (), vectors=layers)
+        return observe(model, inputs, hidden, layers)
 
     def _weight(self, name: str) -> float:
         return self.weights.get(name, 0.0)
@@ -159,6 +156,16 @@ class LabelLearning:
             / counts[name]
             for name, targets in self.decisions.targets(batch).items()
         }
+
+
+def _map_distance(seen: Observed, taught: Observed, counted_BTT: Tensor | None, pairs: float) -> Tensor:
+    """Attention MSE, divided by ``pairs`` times the student's heads."""
+    if seen.vectors:
+        heads = seen.vectors[0].query.shape[1]
+        return attention_mse_of_vectors(seen.vectors, taught.vectors, counted_BTT, pairs * heads)
+    heads = seen.attention[0].shape[1]
+    maps = [group_heads(map_BHTT, heads) for map_BHTT in taught.attention]
+    return attention_mse(seen.attention, maps, counted_BTT, pairs * heads)
 
 
 def _answered(targets_N: Tensor) -> float:

@@ -1,11 +1,13 @@
-"""Checkpoints of a training phase: safetensors and JSON only, written whole or not at all.
+"""Checkpoints of a training phase: safetensors and JSON only, written whole or not at all, checked when read.
 
-A checkpoint is a folder ``step-000123/`` with the trainable parameters, the optimiser's tensors and ``state.json``.
+A checkpoint is a folder ``step-000123/`` with the trainable parameters, the optimiser's tensors and ``state.json``,
+which holds what else there is to know and a digest of it all.
 Randomness needs no saving: every generator is derived from (seed, step).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -21,6 +23,7 @@ from ..storage import replacing, write_text
 
 log = logging.getLogger(__name__)
 KEPT = 2
+TENSORS = "state.safetensors"
 
 
 def save_checkpoint(
@@ -34,10 +37,9 @@ def save_checkpoint(
             tensors[f"optimizer/{key}/{names[parameter]}"] = torch.as_tensor(value)
     with replacing(folder / f"step-{step:09d}") as temporary:
         temporary.mkdir(parents=True)
-        save_file(
-            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary / "state.safetensors"
-        )
-        write_text(temporary / "state.json", json.dumps({"step": step, **facts}))
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, temporary / TENSORS)
+        known = {"facts": facts, "digest": _digest(temporary / TENSORS, facts)}
+        write_text(temporary / "state.json", json.dumps(known))
     for old in checkpoints(folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -54,10 +56,12 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     """
     for path in checkpoints(folder):
         try:
-            facts: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-            tensors = load_file(path / "state.safetensors")
-            _restore(tensors, model, optimizer)
-        except (OSError, ValueError, KeyError, SafetensorError) as problem:
+            known = json.loads((path / "state.json").read_text(encoding="utf-8"))
+            facts: dict[str, Any] = known["facts"]
+            if _digest(path / TENSORS, facts) != known["digest"]:
+                raise ValueError("it is damaged")
+            _restore(load_file(path / TENSORS), model, optimizer)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
             log.warning("checkpoint %s cannot be used (%s); trying an older one", path, problem)
             continue
         return facts
@@ -73,8 +77,18 @@ def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[Tensor, s
     return {parameter: known[parameter] for group in optimizer.param_groups for parameter in group["params"]}
 
 
+def _digest(tensors: Path, facts: dict[str, Any]) -> str:
+    with tensors.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "blake2b")
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
 def _restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     parameters = _trainable(model)
+    held = {name.removeprefix("model/") for name in tensors if name.startswith("model/")}
+    if held != parameters.keys():
+        raise ValueError("it is of another model")
     states: dict[Tensor, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):

@@ -22,7 +22,7 @@ EPILOG = "Example: bistil-ray results runs/mine --lang sw --sort latency_ms"
 
 
 def results(
-    run: Annotated[str, typer.Argument(help="A run's folder, or its results.jsonl.")],
+    run: Annotated[str, typer.Argument(help="A run's folder or URI, or its results.jsonl.")],
     lang: Annotated[str | None, typer.Option(help="Only these languages, such as sw or sw,yo.")] = None,
     sort: Annotated[str, typer.Option(help="Field of a record to sort by within a language.")] = "score",
     compare: Annotated[
@@ -43,12 +43,14 @@ def results(
     from bistil_ray.languages import parse_languages
     from bistil_ray.results.records import find_run, read_records
     from bistil_ray.results.tables import arrange, of_languages, to_csv, to_json
+    from bistil_ray.run_storage import bring_run
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other: give one of them")
     if compare is not None and to_optuna is not None:
         raise ConfigError("--compare and --to-optuna exclude each other: give one of them")
     langs = None if lang is None else parse_languages(lang, "--lang")
+    run, compare = bring_run(run), compare and bring_run(compare)
 
     def read(place: str) -> list[Record]:
         records = read_records(place)

@@ -17,6 +17,7 @@ from bistil_ray.distributed.progress import Board
 from bistil_ray.distributed.sweep import Outcome, run_sweep
 from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import Plan, make_plan
+from bistil_ray.run_storage import storage_at
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +55,7 @@ def carry_out() -> Callable[..., Outcome]:
     """A function carrying out a plan as the run ``name``; what is shown of it goes to ``shown``."""
 
     def sweep(config: RunConfig, plan: Plan, name: str, shown: io.StringIO | None = None) -> Outcome:
-        run = Path(config.storage) / name
+        run = storage_at(config.storage).folder / name
         return run_sweep(config, plan, run, Board(Console(file=shown or io.StringIO(), width=200)))
 
     return sweep

@@ -45,9 +45,7 @@ def test_is_the_mean_over_heads_and_valid_pairs_then_over_layers() -> None:
 
 def test_without_pairs_every_entry_counts() -> None:
     student, teacher = maps(1, seed=1), maps(1, seed=2)
-    assert attention_mse(student, teacher).item() == pytest.approx(
-        ((student[0] - teacher[0]) ** 2).mean().item()
-    )
+    assert attention_mse(student, teacher).item() == pytest.approx(((student[0] - teacher[0]) ** 2).mean().item())
 
 
 def test_valid_pairs_are_real_queries_with_real_keys() -> None:
@@ -61,14 +59,10 @@ def test_parts_of_a_step_add_up_to_the_whole() -> None:
     student, teacher, pairs = maps(2, seed=1), maps(2, seed=2), valid_pairs(VALID)
     entries = HEADS * pairs.sum()
     parts = [
-        attention_mse(
-            [s[b : b + 1] for s in student], [t[b : b + 1] for t in teacher], pairs[b : b + 1], entries
-        )
+        attention_mse([s[b : b + 1] for s in student], [t[b : b + 1] for t in teacher], pairs[b : b + 1], entries)
         for b in range(BATCH)
     ]
-    assert sum(part.item() for part in parts) == pytest.approx(
-        attention_mse(student, teacher, pairs).item(), rel=1e-13
-    )
+    assert sum(part.item() for part in parts) == pytest.approx(attention_mse(student, teacher, pairs).item(), rel=1e-13)
 
 
 def test_half_precision_is_computed_in_float32() -> None:
@@ -82,9 +76,7 @@ def test_half_precision_is_computed_in_float32() -> None:
 def test_reference_drops_exactly_the_zeros_of_the_teacher() -> None:
     student, teacher = maps(2, seed=1), maps(2, seed=2)
     teacher[1][0, 0, 0, 0] = 0.0  # underflow at a real key
-    expected = sum(((s - t)[t != 0] ** 2).mean().item() for s, t in zip(student, teacher, strict=True)) / len(
-        student
-    )
+    expected = sum(((s - t)[t != 0] ** 2).mean().item() for s, t in zip(student, teacher, strict=True)) / len(student)
     assert reference_attention_mse(student, teacher).item() == pytest.approx(expected, rel=1e-13)
 
 

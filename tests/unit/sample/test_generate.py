@@ -132,8 +132,17 @@ def test_test_names_are_in_no_english_training_sentence_but_in_the_corpora(langu
 
 
 def test_every_list_of_names_has_training_and_evaluation_names() -> None:
-    for group in (names.MEN, names.WOMEN, names.FAMILIES, names.CITIES, names.LANDS, names.COMPANY_NAMES,
-                  names.COMPANY_KINDS, names.ONE_WORD_COMPANIES, names.CLUB_KINDS):
+    for group in (
+        names.MEN,
+        names.WOMEN,
+        names.FAMILIES,
+        names.CITIES,
+        names.LANDS,
+        names.COMPANY_NAMES,
+        names.COMPANY_KINDS,
+        names.ONE_WORD_COMPANIES,
+        names.CLUB_KINDS,
+    ):
         assert len(set(group)) == len(group)
         share = sum(map(names.is_evaluation_name, group)) / len(group)
         assert 0.3 < share < 0.7
@@ -180,9 +189,7 @@ def test_no_sentence_goes_from_a_place_to_itself() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_some_sentences_have_no_entity_and_some_have_several(language: str) -> None:
-    counts = [
-        sum(tag.startswith("B-") for _, tag in sentence) for sentence in tagged_sentences(language, "validation")
-    ]
+    counts = [sum(tag.startswith("B-") for _, tag in sentence) for sentence in tagged_sentences(language, "validation")]
     assert 0.1 < counts.count(0) / len(counts) < 0.35
     assert sum(count >= 2 for count in counts) / len(counts) > 0.3
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bistil_ray.errors import TrainingError
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import MAX_SKIPPED, Batch, NumbersError, Phase, Progress, run_phase
+from bistil_ray.train.loop import Batch, Phase, Progress, run_phase
+from bistil_ray.train.numbers import MAX_SKIPPED, loss_warning
 from bistil_ray.train.objectives import LabelLearning
 
 PHASE = Phase(steps=8, lr=0.05, precision="fp32", log_every=3, seed=1)
@@ -84,8 +87,38 @@ def test_ten_bad_batches_in_a_row_end_the_phase(make_toy: Callable, toy_batches:
     phase = Phase(40, 0.05, precision="fp32")
     scattered = {step for step in range(40) if step % MAX_SKIPPED}
     assert run_phase(Poisoned(make_toy(), scattered), phase, toy_batches).step == 40
-    with pytest.raises(NumbersError, match="up to step 12 "):
+    with pytest.raises(TrainingError, match="up to step 12 "):
         run_phase(Poisoned(make_toy(), set(range(3, 40))), phase, toy_batches)
+
+
+def test_the_batch_whose_numbers_are_bad_is_named(make_toy: Callable, toy_batches: Callable) -> None:
+    def batches(start: int) -> Iterator[Sequence[Batch]]:
+        for step, (batch,) in enumerate(toy_batches(start), start):
+            yield [{**batch, "language": torch.full((3,), step % 2)}]
+
+    phase = Phase(40, 0.05, precision="fp32", languages=("en", "sw"))
+    with pytest.raises(TrainingError, match=r"up to step 9, a batch of 'sw', .*tags nan.*lower lr"):
+        run_phase(Poisoned(make_toy(), set(range(40))), phase, batches)
+
+
+def test_a_loss_that_does_not_fall_is_told_at_the_end(make_toy: Callable, toy_batches: Callable) -> None:
+    for lr, falls in ((0.05, True), (0.0, False)):
+        seen: list[dict[str, float]] = []
+        phase = Phase(60, lr, precision="fp32")
+        run_phase(LabelLearning(make_toy().eval(), TASKS["pos"]), phase, endless(toy_batches), report=seen.append)
+        assert ("warning" not in seen[-1]) == falls
+        assert all("warning" not in figures for figures in seen[:-1])
+
+
+def test_nothing_is_said_of_a_loss_of_few_steps() -> None:
+    assert loss_warning(Progress(early=(4.0, 4), late=(8.0, 4))) is None
+    assert "did not fall: 1 on average" in str(loss_warning(Progress(early=(5.0, 5), late=(10.0, 5))))
+
+
+def endless(toy_batches: Callable) -> Callable[[int], Iterator[Sequence[Batch]]]:
+    """The same six batches for ever, so that what was learned shows."""
+    first = list(islice(toy_batches(0), 6))
+    return lambda start: cycle(first)
 
 
 def test_figures_come_every_few_steps_and_at_the_end(make_toy: Callable, toy_batches: Callable) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from bistil_ray.errors import StorageError
 from bistil_ray.tasks.registry import TASKS
+from bistil_ray.train import state
 from bistil_ray.train.loop import Phase, Progress, run_phase
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.state import checkpoints
@@ -98,6 +101,40 @@ def test_a_truncated_checkpoint_is_passed_over_with_a_warning(
         final, steps = go_on(interrupted, make_toy, toy_batches)
     assert "step-000000005 cannot be used" in caplog.text
     assert steps == [5, 6, 7, 8, 9]
+    assert equal(final, undisturbed)
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_passed_over(
+    interrupted: Path, undisturbed: list[torch.Tensor], make_toy: Callable, toy_batches: Callable
+) -> None:
+    newest = checkpoints(interrupted)[0] / "state.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-1] ^= 1
+    newest.write_bytes(content)
+    final, steps = go_on(interrupted, make_toy, toy_batches)
+    assert steps == [5, 6, 7, 8, 9]
+    assert equal(final, undisturbed)
+
+
+def test_a_full_disk_is_told_in_a_line_and_leaves_the_older_checkpoints(
+    interrupted: Path,
+    undisturbed: list[torch.Tensor],
+    make_toy: Callable,
+    toy_batches: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = {path.name for path in interrupted.iterdir()}
+
+    def fill(tensors: dict[str, torch.Tensor], file: Path) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as full, pytest.raises(StorageError, match="No space left on device; free some space"):
+        full.setattr(state, "save_file", fill)
+        go_on(interrupted, make_toy, toy_batches)
+    assert {path.name for path in interrupted.iterdir()} == before
+    final, steps = go_on(interrupted, make_toy, toy_batches)
+    assert steps == [6, 7, 8, 9]
     assert equal(final, undisturbed)
 
 

@@ -1,0 +1,121 @@
+"""One side in a process of its own, so that its memory is its own; it takes steps when told to."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import torch
+
+from bistil_ray.models.student import build_student
+from bistil_ray.train.loop import Batch
+from bistil_ray.train.optim import bf16_is_native
+
+from .plain import PlainStep
+from .product import ProductStep
+from .shapes import Shape, make_batch, make_teacher
+
+LR = 1e-4
+
+
+class Duration(NamedTuple):
+    """How long something took: on the clock and in this process's CPU time."""
+
+    seconds: float
+    cpu_seconds: float
+
+    def busy(self, threads: int) -> float:
+        """Seconds that the work kept its device busy: on a CPU those of each thread, which other work hardly moves."""
+        return self.seconds if torch.cuda.is_available() else self.cpu_seconds / threads
+
+
+class Step(NamedTuple):
+    """What one step lost, and how long it took."""
+
+    losses: Mapping[str, float]
+    took: Duration
+
+
+class Side:
+    """A process that holds both models; ``precision`` None is the plain implementation."""
+
+    def __init__(self, shape: Shape, precision: str | None, threads: int) -> None:
+        """Start the process; it builds its models at the first step."""
+        context = get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, shape, precision, threads), daemon=True)
+        self._process.start()
+
+    def step(self, number: int) -> Step:
+        """Take step ``number``, whose batch is the same on every side."""
+        self._here.send(number)
+        return self._here.recv()
+
+    def end(self) -> int:
+        """End the process; give the most memory it held, in bytes: resident, or on the GPU where there is one."""
+        self._here.send(None)
+        peak: int = self._here.recv()
+        self._process.join()
+        return peak
+
+
+def device_name() -> str:
+    """Name the device that steps run on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def precision_of(wanted: str) -> str:
+    """Say what ``auto`` comes to on this machine."""
+    if wanted != "auto":
+        return wanted
+    return "bf16" if bf16_is_native(_device().type) else "fp32"
+
+
+def peak_flops(shape: Shape, precision: str, threads: int, repeats: int = 30) -> float:
+    """Measure the most FLOP/s of a matrix product in this precision: that of a feed-forward part's first layer."""
+    torch.set_num_threads(threads)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    states = torch.randn(shape.tokens, shape.hidden, dtype=kind, device=_device())
+    weight = torch.randn(4 * shape.hidden, shape.hidden, dtype=kind, device=_device())
+    seconds = min(_timed(lambda: torch.nn.functional.linear(states, weight)).busy(threads) for _ in range(repeats))
+    return 2 * states.numel() * weight.shape[0] / seconds
+
+
+def _serve(pipe: Connection, shape: Shape, precision: str | None, threads: int) -> None:
+    torch.set_num_threads(threads)
+    teacher = make_teacher(shape)
+    layers = range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers)
+    student = build_student(teacher, tuple(layers))
+    for model in (teacher, student):
+        model.to(_device())
+    step: Callable[[Batch], Mapping[str, float]]
+    step = PlainStep(teacher, student, LR) if precision is None else ProductStep(teacher, student, LR, precision)
+    del teacher, student, model
+    while (number := pipe.recv()) is not None:
+        batch = {name: values.to(_device()) for name, values in make_batch(shape, number).items()}
+        losses: list[Mapping[str, float]] = []
+        took = _timed(lambda batch=batch, losses=losses: losses.append(step(batch)))
+        pipe.send(Step(losses[0], took))
+    pipe.send(_peak_memory())
+
+
+def _timed(run: Callable[[], object]) -> Duration:
+    began, cpu_began = time.perf_counter(), time.process_time()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return Duration(time.perf_counter() - began, time.process_time() - cpu_began)
+
+
+def _peak_memory() -> int:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

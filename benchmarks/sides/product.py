@@ -1,0 +1,31 @@
+"""Phase 1 as the product takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from bistil_ray.models.layers import align_layers
+from bistil_ray.train.loop import Phase, train_step
+from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.optim import make_optimizer
+
+
+class ProductStep:
+    """Take optimiser steps of BISTIL's phase 1; ``step(batch)`` gives the two losses."""
+
+    def __init__(self, teacher: PreTrainedModel, student: PreTrainedModel, lr: float, precision: str) -> None:
+        """Compare the bare encoders, as step ``distil`` does."""
+        layers = teacher.config.num_hidden_layers, student.config.num_hidden_layers
+        weights = {"hidden": 1.0, "attention": 1.0}
+        self.objective = Distillation(student.base_model, [teacher.base_model], align_layers(*layers), weights)
+        self.named = dict(self.objective.model.named_parameters())
+        self.optimizer = make_optimizer(self.named.values(), lr)
+        self.phase = Phase(steps=1, lr=lr, precision=precision)
+
+    def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
+        """Take one step."""
+        losses, _ = train_step(self.objective, self.named, self.optimizer, [batch], self.phase)
+        return losses
