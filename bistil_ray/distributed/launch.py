@@ -109,16 +109,14 @@ def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
         ),
     )
     try:
-        mistake = trainer.fit().return_value
+        result: dict[str, Any] | BistilError = trainer.fit().return_value
     except ray.train.TrainingFailedError as problem:
         if "Startup" not in type(getattr(problem, "controller_failure", None)).__name__:
             raise
         raise ClusterError(_no_room(slot, trainer.scaling_config.num_workers)) from problem
-    if mistake is not None:
-        raise mistake
-    from ..storage import read_result
-
-    return read_result(job.folder)
+    if isinstance(result, BistilError):
+        raise result
+    return result
 
 
 def _no_room(slot: Slot, workers: int) -> str:
@@ -130,8 +128,8 @@ def _no_room(slot: Slot, workers: int) -> str:
     )
 
 
-def _worker(config: dict[str, Any]) -> BistilError | None:
-    """Run the step on this rank; give the user's mistake that ended it on all ranks, which Ray must not try again."""
+def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError:
+    """Run the step on this rank; a user's mistake that ended it on all ranks is given too: Ray must not try again."""
     from ray import train
     from ray.train.torch import get_device
 
@@ -140,11 +138,11 @@ def _worker(config: dict[str, Any]) -> BistilError | None:
     place = train.get_context()
     report = _forward(train.report)
     context = RayContext(report, get_device(), place.get_world_rank(), place.get_world_size())
+    body: Body = config["body"]
     try:
-        config["body"](config["job"], context)
+        return body(config["job"], context)
     except BistilError as mistake:
         return mistake
-    return None
 
 
 def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
