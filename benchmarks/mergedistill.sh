@@ -37,7 +37,7 @@ if not (work / "tokenizers/unigram").exists():
 PYTHON
 pretrain() {  # name tokenizer languages
   [ -e "$work/teachers/$1" ] || bistil-ray pretrain --langs "$3" --corpora "$work/corpora" \
-    --tokenizer "$work/tokenizers/$2" --layers 4 --hidden 128 --heads 4 --steps 300 --batch-size 16 \
+    --tokenizer "$work/tokenizers/$2" --layers 4 --hidden 128 --heads 4 --steps 3000 --batch-size 16 \
     --length 64 --lr 2e-3 --out "$work/teachers/$1"
 }
 pretrain en-sw wordpiece en,sw &
@@ -46,7 +46,7 @@ wait $!
 bistil-ray sweep --langs sw,yo --teachers "$work/teachers/en-sw,$work/teachers/en-yo" --corpora "$work/corpora" \
   --task topic --task-data "$shared/data/topic" --recipes mergedistill --layers 4 --hidden 128 --densities 0.32 \
   --storage "$work/runs" --name merged --yes --set packing.length=64 \
-  --set merge.steps=150 --set merge.batch_size=16 --set merge.lr=2e-3 --set merge.warmup=0.1 --set merge.evaluations=1 \
+  --set merge.steps=800 --set merge.batch_size=16 --set merge.lr=2e-3 --set merge.warmup=0.1 --set merge.evaluations=1 \
   --set teach.epochs=4 --set teach.batch_size=16 --set teach.lr=1e-3 --set teach.max_length=64 \
   --set finetune.dense_epochs=2 --set finetune.sparse_epochs=4 --set finetune.batch_size=16 \
   --set finetune.lr=1e-3 --set finetune.max_length=64

@@ -1,7 +1,7 @@
 """File systems, atomic writes and completion markers: the one room that knows how bytes reach a disk.
 
-Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``; runs and steps are written to a folder that
-every node sees (a local disk on one machine, a shared mount on several).
+Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``; where runs and steps are kept, ``run_storage.py``
+knows.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def prepare_folder(place: str, flag: str = "--storage") -> Path:
     """Make the folder ``place`` and show that it can be written; StorageError says what is in the way."""
     if "://" in place and not place.startswith("file://"):
         raise StorageError(
-            f"{flag} is {place!r}, but runs are written to a folder: use a local or shared mounted path ({flag})"
+            f"{flag} is {place!r}: give a folder, on several machines a shared one"
+            + (", or s3:// or gs://" if flag == "--storage" else "")
         )
     folder = local_path(place.removeprefix("file://")).absolute()
     probe = folder / f".write-test-{uuid.uuid4().hex}"

@@ -1,7 +1,7 @@
 """The two launchers of a step behind one small seam: in the trial's own process, or on Ray Train workers.
 
 Both call ``run_step`` with a context; neither knows what the step does. A trial that catches an exception of its step
-reports it as its result, so that only lost processes are retried by Ray.
+reports it as its result, so that only lost processes lead to another attempt.
 """
 
 from __future__ import annotations
@@ -178,5 +178,6 @@ def quiet() -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+    for name in ("ray", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what is lost or failed is told by us, in one line

@@ -93,6 +93,10 @@ class Board:
         if state == "running":
             self._running[step.key] = Running(step, now)
             return
+        if state == "waiting":
+            self._running.pop(step.key, None)
+            self._say(f"{step.title}: {reason}, and it will be run again")
+            return
         ended = self._running.pop(step.key, None) or Running(step, now)
         self._finished += 1
         self._weight_done += _weight(step)

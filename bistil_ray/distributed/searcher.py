@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -14,13 +14,16 @@ from ..planning.step import Step
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
+LOSSES = 2
+"""How often a step may lose its process and be handed out again: killed, out of memory, its node gone."""
 
 
 class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
-    ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped.
-    A step that needs a failed one is skipped, one that needs a pruned one is pruned; the rest goes on.
+    ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped, and that it waits
+    again when its process was lost. A step that needs a failed one is skipped, one that needs a pruned one is pruned;
+    the rest goes on.
     """
 
     def __init__(self, plan: Plan, done: Sequence[str], outcome: Outcome) -> None:
@@ -37,6 +40,7 @@ class StepSearcher(Searcher):
         # A heap, so that the cost of a step does not grow with the number of those that wait.
         self._ready = [(place, key) for key, place in self._place.items() if not self._open_needs[key]]
         self._running: dict[str, Step] = {}
+        self._losses: Counter[str] = Counter()
         self._outcome = outcome
 
     @property
@@ -47,7 +51,7 @@ class StepSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Give the next ready step, None while others must finish first, FINISHED when the plan is through."""
         if not self._ready:
-            return None if self._waiting else Searcher.FINISHED
+            return None if self.unfinished else Searcher.FINISHED  # what is running may come back
         step = self._waiting.pop(heappop(self._ready)[1])
         self._running[trial_id] = step
         self._outcome(step, "running", "")
@@ -58,14 +62,31 @@ class StepSearcher(Searcher):
         step = self._running.pop(trial_id, None)
         if step is None:
             return
-        state = "failed" if error or result is None else str(result.get("state"))
-        if state == "done":
+        if error:
+            self._lose(step)
+            return
+        found = result or {"state": "failed"}
+        if found.get("state") == "done":
             self._outcome(step, "done", "")
             self._free_dependants(step)
             return
-        state = "failed" if state == "failed" else "pruned" if not error else "failed"
-        reason = str((result or {}).get("error") or ("its process was lost" if error else "stopped early"))
-        self._outcome(step, state, reason)
+        self._give_up(step, "failed" if found.get("state") == "failed" else "pruned", found.get("error"))
+
+    def _lose(self, step: Step) -> None:
+        """Hand a step out again whose process was lost.
+
+        Tune does so itself, but not with a step that it had just given to an idle process, dead without its knowing.
+        """
+        self._losses[step.key] += 1
+        if self._losses[step.key] > LOSSES:
+            self._give_up(step, "failed", f"its process was lost {self._losses[step.key]} times")
+            return
+        self._waiting[step.key] = step
+        heappush(self._ready, (self._place[step.key], step.key))
+        self._outcome(step, "waiting", "its process was lost")
+
+    def _give_up(self, step: Step, state: str, reason: str | None) -> None:
+        self._outcome(step, state, str(reason or "stopped early"))
         self._skip_dependants(step, state)
 
     def _free_dependants(self, done: Step) -> None:

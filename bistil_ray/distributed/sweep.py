@@ -191,7 +191,7 @@ def _tune(
                 name="tune",
                 storage_path=str(run),
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=1),
+                failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a lost step out again
                 callbacks=[Feed(board), StatusFeed(status)],
             ),
         )

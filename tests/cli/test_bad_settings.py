@@ -69,7 +69,7 @@ def test_a_storage_that_cannot_be_written(refused: Refused, tmp_path: Path, mine
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "runs"):
         assert f"cannot write to {place}: " in refused("--storage", str(place))
-    assert "--storage is 's3://bucket/runs'" in refused("--storage", "s3://bucket/runs")
+    assert "--storage is 'hdfs://host/runs'" in refused("--storage", "hdfs://host/runs")
     nothing_given = ("sweep", "--langs", "sw", "--storage", str(tmp_path / "file"))
     assert "choose another folder with --storage" in refused(command=nothing_given)
 

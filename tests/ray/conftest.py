@@ -12,12 +12,13 @@ from rich.console import Console
 
 from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
-from bistil_ray.distributed.launch import quiet
+from bistil_ray.distributed.launch import Body, quiet
 from bistil_ray.distributed.progress import Board
 from bistil_ray.distributed.sweep import Outcome, run_sweep
 from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.run_storage import storage_at
+from bistil_ray.steps.run import run_step
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +55,11 @@ def plan_of(tiny_settings: dict[str, Any], bert_folder: Path) -> Callable[..., t
 def carry_out() -> Callable[..., Outcome]:
     """A function carrying out a plan as the run ``name``; what is shown of it goes to ``shown``."""
 
-    def sweep(config: RunConfig, plan: Plan, name: str, shown: io.StringIO | None = None) -> Outcome:
+    def sweep(
+        config: RunConfig, plan: Plan, name: str, shown: io.StringIO | None = None, body: Body = run_step
+    ) -> Outcome:
         run = storage_at(config.storage).folder / name
-        return run_sweep(config, plan, run, Board(Console(file=shown or io.StringIO(), width=200)))
+        return run_sweep(config, plan, run, Board(Console(file=shown or io.StringIO(), width=200)), body)
 
     return sweep
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.distributed.searcher import LOSSES, StepSearcher
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 
@@ -52,11 +52,12 @@ def test_steps_come_in_the_order_of_the_plan_when_their_needs_are_done(told: Tol
     for trial in "34":
         finish(searcher, trial)
     assert [searcher.suggest(trial) for trial in "56"] == [{"step": SW_TUNED.key}, {"step": HA_TUNED.key}]
-    assert searcher.suggest("7") == Searcher.FINISHED
+    assert searcher.suggest("7") is None
     assert searcher.unfinished == 2
     for trial in "56":
         finish(searcher, trial)
     assert searcher.unfinished == 0
+    assert searcher.suggest("7") == Searcher.FINISHED
     assert [key for key, state, _ in told if state == "running"] == [
         SW_PACK.key, HA_PACK.key, HA.key, SW.key, SW_TUNED.key, HA_TUNED.key,
     ]  # fmt: skip
@@ -66,6 +67,8 @@ def test_steps_come_in_the_order_of_the_plan_when_their_needs_are_done(told: Tol
 def test_finished_steps_are_never_handed_out(told: Told) -> None:
     searcher = StepSearcher(PLAN, [SW_PACK.key, SW.key, HA_PACK.key, HA.key, HA_TUNED.key], told)
     assert searcher.suggest("1") == {"step": SW_TUNED.key}
+    assert searcher.suggest("2") is None
+    finish(searcher, "1")
     assert searcher.suggest("2") == Searcher.FINISHED
 
 
@@ -86,14 +89,25 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on(told: Told) ->
     assert searcher.unfinished == 0
 
 
-def test_a_lost_process_counts_as_failed(told: Told) -> None:
-    searcher = StepSearcher(PLAN, [], told)
-    searcher.suggest("1")
-    searcher.on_trial_complete("1", None, error=True)
-    assert (SW_PACK.key, "failed", "its process was lost") in told
-    searcher.suggest("2")
-    searcher.on_trial_complete("2", {"state": "running", "tokens": 5}, error=True)
-    assert (HA_PACK.key, "failed", "its process was lost") in told
+def test_a_step_whose_process_was_lost_is_handed_out_again(told: Told) -> None:
+    searcher = StepSearcher(Plan((SW_PACK,)), [], told)
+    assert searcher.suggest("1") == {"step": SW_PACK.key}
+    assert searcher.suggest("2") is None, "the search is not over while a step may still be lost"
+    searcher.on_trial_complete("1", {"state": "running", "tokens": 5}, error=True)
+    assert told[-1] == (SW_PACK.key, "waiting", "its process was lost")
+    assert searcher.suggest("2") == {"step": SW_PACK.key}
+    finish(searcher, "2")
+    assert searcher.suggest("3") == Searcher.FINISHED
+
+
+def test_a_step_that_loses_every_process_fails(told: Told) -> None:
+    searcher = StepSearcher(Plan((SW_PACK, SW)), [], told)
+    for trial in range(LOSSES + 1):
+        assert searcher.suggest(str(trial)) == {"step": SW_PACK.key}
+        searcher.on_trial_complete(str(trial), None, error=True)
+    assert (SW_PACK.key, "failed", f"its process was lost {LOSSES + 1} times") in told
+    assert (SW.key, "skipped", f"needs {SW_PACK.title}, which failed") in told
+    assert searcher.suggest("last") == Searcher.FINISHED
 
 
 def test_a_step_that_was_stopped_early_is_pruned(told: Told) -> None:
