@@ -1,9 +1,9 @@
-"""The sample sweep on one Ray node, on three, with two workers for each step, and on a cluster that starts with none.
+"""A tiny sweep on one Ray node, on three, with two workers for each step, and on a cluster that starts with none.
 
 All nodes are on this machine: they have raylets, resources and processes of their own, but share its cores and its
 disk, so the table is about results, not about speed. The last part needs port 6379 free.
 
-usage: RAY_AUTH_MODE=disabled python benchmarks/several_nodes.py WORK    (about 30 minutes on two CPU cores)
+usage: python -m benchmarks.several_nodes WORK [PART ...]    (parts: three, two-workers, zero; all if none is given)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,73 +22,60 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
-from bistil_ray.results.records import read_records
+from benchmarks.tiny import TinySweep, end, make_inputs
 
-SMALL = (
-    "--densities 0.08 --set distil.steps=40 --set distil.evaluations=2 --set teach.epochs=0.1 "
-    "--set finetune.dense_epochs=0.05 --set finetune.sparse_epochs=0.1"
-).split()
-MEASURED = {"latency_ms", "seconds", "time", "model_dir"}
-"""What differs between two runs of the same."""
+LANGUAGES = ("--langs", "sw,yo")
+GROWING = ("--set", "execution.autoscaling=true", "--gpus-per-worker", "0", "--max-parallel", "3")
+PARTS = ("three", "two-workers", "zero")
+SECONDS = 900.0
 STORE_BYTES = 150_000_000
 WORKER_CPUS = 1
 FROM_ZERO_PORT = 6379
 """The only one that Ray's fake nodes join."""
 
 
-def main(work: Path) -> None:
-    """Carry out the four sweeps and print what came of each, compared with the first."""
-    few = ["--langs", "sw", *SMALL]
-    whole = ["--langs", "sw,yo,ha", *SMALL]
-    print("| cluster | steps | records | records equal to one node's | largest difference of losses | minutes |")
-    print("| --- | --: | --: | --- | --: | --: |")
-    one = work / "one"
-    report("one node", one, one, sweep(one, whole))
-    with several_nodes(3) as address:
-        at = ["--address", address]
-        three = work / "three"
-        report("three nodes", three, one, sweep(three, [*whole, *at]))
-        two = work / "two-workers"
-        report("three nodes, two workers, sw", two, one, sweep(two, [*few, *at, "--workers", "2"]))
-    with from_zero(work) as address:
-        grow = ["--set", "execution.autoscaling=true", "--gpus-per-worker", "0", "--max-parallel", "3"]
-        zero = work / "zero"
-        report("none at first, up to three", zero, one, sweep(zero, [*whole, "--address", address, *grow]))
+def main(work: Path, parts: tuple[str, ...]) -> None:
+    """Carry out the sweeps and print what came of each, compared with that on one node."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    inputs = make_inputs(work / "inputs")
+    one = TinySweep(work / "one", inputs, LANGUAGES)
+    print("| cluster | steps | records and SFTs equal to one node's | largest difference of losses | seconds |")
+    print("| --- | --: | --- | --: | --: |")
+    report("one node", one, one)
+    if "three" in parts:
+        with several_nodes(3) as address:
+            report("three nodes", TinySweep(work / "three", inputs, (*LANGUAGES, "--address", address)), one)
+    if "two-workers" in parts:
+        with several_nodes(3) as address:
+            two = TinySweep(work / "two", inputs, ("--workers", "2", "--address", address))
+            report("three nodes, two workers each, sw", two, one)
+    if "zero" in parts:
+        with from_zero(work) as address:
+            zero = TinySweep(work / "zero", inputs, (*LANGUAGES, "--address", address, *GROWING))
+            report("none at first, up to three", zero, one)
 
 
-def sweep(storage: Path, flags: Sequence[str]) -> float:
-    """Carry out a sweep as a user would; give its seconds."""
+def report(name: str, tiny: TinySweep, reference: TinySweep) -> None:
+    """Carry out a sweep, unless it was before, and print a line of the table."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "bistil_ray.cli", "sweep", "--storage", str(storage), "--name", "run", "--yes"]
-    with open(f"{storage}.log", "w", encoding="utf-8") as log:
-        ended = subprocess.run([*command, *flags], stdout=log, stderr=subprocess.STDOUT, check=False)
-    if ended.returncode:
-        raise SystemExit(f"the sweep ended with {ended.returncode}: see {storage}.log")
-    return time.monotonic() - began
-
-
-def report(name: str, storage: Path, reference: Path, seconds: float) -> None:
-    """Print a line of the table."""
-    found, expected = (records(place) for place in (storage, reference))
+    code, words = end(tiny.start("--yes"), SECONDS)
+    if code:
+        raise SystemExit(f"{name}: the sweep ended with {code}: {words[-2000:]}")
+    seconds = time.monotonic() - began
+    found, expected = tiny.outcome(), reference.outcome()
     equal = sum(found[key] == expected[key] for key in found)
-    steps = len(list(storage.glob("steps/*/DONE")))
     print(
-        f"| {name} | {steps} | {len(found)} | {equal} of {len(found)} | {loss_difference(storage, reference):.1e} "
-        f"| {seconds / 60:.1f} |",
+        f"| {name} | {len(tiny.finished())} | {equal} of {len(found)} | {loss_difference(tiny, reference):.1e} "
+        f"| {seconds:.0f} |",
         flush=True,
     )
 
 
-def records(storage: Path) -> Mapping[str, object]:
-    """Give the records of a run by step, without what is measured anew each time."""
-    return {record.step: record.model_dump(exclude=MEASURED) for record in read_records(storage / "run")}
-
-
-def loss_difference(storage: Path, reference: Path) -> float:
-    """Give the largest relative difference between the phase-1 losses of two storages, over all logged steps."""
+def loss_difference(tiny: TinySweep, reference: TinySweep) -> float:
+    """Give the largest relative difference between the phase-1 losses of two runs, over all logged steps."""
     largest = 0.0
-    for file in storage.glob("steps/distil-*/metrics.jsonl"):
-        there, here = (losses(place) for place in (reference / "steps" / file.parent.name / file.name, file))
+    for file in tiny.storage.glob("steps/distil-*/metrics.jsonl"):
+        there, here = (losses(place) for place in (reference.storage / "steps" / file.parent.name / file.name, file))
         assert here.keys() == there.keys(), f"{file} has other steps than the reference"
         largest = max([largest, *(abs(here[step] / there[step] - 1) for step in here)])
     return largest
@@ -178,4 +165,4 @@ def wait_for_head(address: str, head: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    main(Path(sys.argv[1]).absolute(), tuple(sys.argv[2:]) or PARTS)

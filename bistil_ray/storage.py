@@ -1,7 +1,7 @@
 """File systems, atomic writes and completion markers: the one room that knows how bytes reach a disk.
 
-Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``; where runs and steps are kept, ``run_storage.py``
-knows.
+Inputs may lie in a folder or behind ``s3://``, ``gs://`` and ``hf://``. Where runs and steps are kept is for
+``run_storage.py`` to know.
 """
 
 from __future__ import annotations

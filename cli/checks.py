@@ -11,6 +11,8 @@ from importlib import import_module, metadata
 from typing import NamedTuple
 
 from bistil_ray.credentials import masked
+from bistil_ray.errors import StorageError
+from bistil_ray.run_storage import SCHEMES, open_storage
 from bistil_ray.storage import local_path
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray")
@@ -29,8 +31,9 @@ class Finding(NamedTuple):
 
 
 def examine(storage: str) -> list[Finding]:
-    """Carry out every check; ``storage`` is the folder that runs will be written to."""
-    return [*_versions(), _ray(), *_devices(), _memory(), _disk(storage), _hub()]
+    """Carry out every check; ``storage`` is the folder or bucket that runs will be written to."""
+    place = _bucket if storage.startswith(SCHEMES) else _disk
+    return [*_versions(), _ray(), *_devices(), _memory(), place(storage), _hub()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -84,6 +87,14 @@ def _memory() -> Finding:
     if free < LEAST_MEMORY_GB:
         return Finding("memory", "note", f"{found}: a sweep wants {LEAST_MEMORY_GB:g} GB or more")
     return Finding("memory", "ok", found)
+
+
+def _bucket(storage: str) -> Finding:
+    try:
+        folder = open_storage(storage).folder
+    except StorageError as problem:
+        return Finding("storage", "problem", str(problem))
+    return Finding("storage", "ok", f"{storage} can be written; this machine works on it in {folder}")
 
 
 def _disk(storage: str) -> Finding:

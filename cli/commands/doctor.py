@@ -13,7 +13,7 @@ EPILOG = "Example: bistil-ray doctor --storage runs"
 
 
 def doctor(
-    storage: Annotated[str, typer.Option(help="The folder that runs will be written to.")] = "runs",
+    storage: Annotated[str, typer.Option(help="Where runs will be kept: a folder, s3:// or gs://.")] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Report what works on this machine and what does not."""

@@ -44,7 +44,9 @@ def sweep(
         str | None, typer.Option(help=f"Ways to make a student: {RECIPE_HELP}, mergedistill; teacher tunes that alone.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Random seeds, such as 0,1,2.")] = None,
-    storage: Annotated[str | None, typer.Option(help="Folder for runs and steps; shared by all nodes.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Where runs and steps are kept: a folder that all nodes share, s3:// or gs://.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the same name continues it.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes for each step.")] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="GPUs for each worker; may be a fraction.")] = None,

@@ -48,3 +48,9 @@ def test_a_hub_that_does_not_answer_is_a_note(monkeypatch: pytest.MonkeyPatch, t
     hub = checks.examine(str(tmp_path))[-1]
     assert (hub.check, hub.state) == ("model hub", "note")
     assert "http://127.0.0.1:9 cannot be reached" in hub.found
+
+
+def test_a_bucket_is_tried(bistil: Bistil, bucket: str) -> None:
+    for place, state in ((bucket, "ok"), (bucket.replace("//bucket", "//nobody"), "problem")):
+        findings = {line["check"]: line for line in json.loads(bistil("doctor", "--storage", place, "--json").stdout)}
+        assert findings["storage"]["state"] == state

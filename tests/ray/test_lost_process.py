@@ -29,7 +29,7 @@ def test_steps_given_to_a_process_that_died_idle_are_carried_out(
     first, second = (Step("pack", {}, {}, {}, name, {"lang": name}) for name in ("first", "second"))
     needs = {"pack": first.key, "other": second.key}
     rest = [Step("distil", {}, {}, needs, name, {"lang": name}) for name in ("third", "fourth")]
-    mortal = tmp_path / "mortal"
+    mortal = tmp_path / "process"
 
     def body(job: Job, context: Context) -> dict[str, Any]:
         if job.folder.name == first.key:

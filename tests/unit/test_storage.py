@@ -159,9 +159,9 @@ def test_a_folder_that_takes_no_files_is_refused(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/runs", "hf://datasets/me/runs"])
-def test_runs_are_not_written_to_object_stores(place: str) -> None:
-    with pytest.raises(StorageError, match="runs are written to a folder"):
-        prepare_folder(place)
+def test_a_folder_is_made_nowhere_but_on_a_file_system(place: str) -> None:
+    with pytest.raises(StorageError, match="--out is '.*': give a folder"):
+        prepare_folder(place, "--out")
 
 
 def test_paths_and_uris_lead_to_the_same_file(tmp_path: Path) -> None:
