@@ -6,7 +6,6 @@ In a storage that is a folder, which all nodes see, there is nothing to do.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,7 @@ from ..run_storage import RunStorage, storage_at
 from ..steps.context import Context, Job
 from ..storage import RESULT
 from ..train.state import checkpoints
-
-Body = Callable[[Job, Context], dict[str, Any]]
-"""What is done with a step: ``run_step``, but where only what is around it is looked at."""
+from .launch import Body
 
 
 def run_kept(job: Job, context: Context, body: Body, place: str) -> dict[str, Any]:
@@ -40,10 +37,11 @@ def run_kept(job: Job, context: Context, body: Body, place: str) -> dict[str, An
     )
     storage.fetch([_name(folder) for folder in (*here.needs.values(), here.folder)])
     _keep_data_tasks_here()
-    result = body(here, _Publishing(context, storage, here.folder))
-    if context.rank == 0:
-        storage.publish(_name(here.folder))
-    return result
+    try:
+        return body(here, _Publishing(context, storage, here.folder))
+    finally:  # also when it failed, for its log, or was told to end, for its checkpoint
+        if context.rank == 0:
+            storage.publish(_name(here.folder))
 
 
 class KeptRun:
