@@ -61,7 +61,8 @@ def look() -> Held:
         driver_files=me.num_fds(),
         session_files=sum(len(files) for _, _, files in os.walk(session)),
         placement_groups=len(groups),
-        actors=len(list_actors(filters=[("state", "=", "ALIVE")], limit=10_000)),
+        # By default it asks any cluster that it finds on this machine.
+        actors=len(list_actors(ray.get_runtime_context().gcs_address, [("state", "=", "ALIVE")], limit=10_000)),
     )
 
 
