@@ -75,7 +75,7 @@ class StepSearcher(Searcher):
     def _lose(self, step: Step) -> None:
         """Hand a step out again whose process was lost.
 
-        Tune does so itself, but not with a step that it had just given to an idle process, dead without its knowing.
+        Tune's own retries are of no use here: a step that it gives to a process that died idle fails at once.
         """
         self._losses[step.key] += 1
         if self._losses[step.key] > LOSSES:
