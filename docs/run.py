@@ -40,7 +40,7 @@ SKIPPED = {
     r"hf://|wikimedia/|--push|\bhf auth|huggingface": "needs the hub",
     r"(s3|gs)://": "needs a bucket",
     r"--address|(?<![-\w])ray |kubectl ": "needs a cluster",
-    r"cluster (render (aws|gcp)|validate)": "holds names of a cloud account",
+    r"cluster +(render +(aws|gcp)|validate)": "holds names of a cloud account",
     r"--serve|^tensorboard|^optuna-dashboard|^mlflow": "serves until it is stopped",
     r"^make ": "is run by .ci/run",
     r"^pip ": "changes the installation",
@@ -71,7 +71,7 @@ FEW_STEPS = " ".join(
     ).split()
 )
 CUT_SHORT = dict.fromkeys(("sweep", "distill", "finetune", "adapt", "merge"), FEW_STEPS) | {
-    "pretrain": "--steps 8 --layers 1 --hidden 64",
+    "pretrain": "--steps 8 --layers 1 --hidden 64 --length 16",
     "bench": "--repeats 1",
 }
 """What is added to a command, so that it takes seconds."""
