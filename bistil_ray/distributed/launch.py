@@ -25,7 +25,6 @@ from ..errors import BistilError, ClusterError
 from ..planning.step import Step
 from ..steps.context import Context, Job
 from ..steps.run import make_job, run_in_turn
-from .ending import given_up_at_the_end
 from .stream import MAP_CPUS, RayContext
 
 DRIVER_CPUS = 0.01
@@ -146,8 +145,7 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError:
 
 
 def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    tell = given_up_at_the_end(report)
-    return lambda metrics: tell({"state": "running", "progress": 0.0, **_figures(metrics)})
+    return lambda metrics: report({"state": "running", "progress": 0.0, **_figures(metrics)})
 
 
 def _figures(values: dict[str, Any]) -> dict[str, Any]:

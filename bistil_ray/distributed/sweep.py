@@ -159,7 +159,7 @@ def _tune(
     from ray import tune
 
     from .cluster import connected, find_slot
-    from .ending import saving_when_told_to_end
+    from .ending import ending_as_ctrl_c
     from .feed import Feed
     from .nodes import check_nodes
     from .scheduler import make_scheduler
@@ -195,7 +195,7 @@ def _tune(
                 callbacks=[Feed(board), StatusFeed(status)],
             ),
         )
-        with _silent_stdout(), saving_when_told_to_end():
+        with _silent_stdout(), ending_as_ctrl_c():
             tuner.fit()
     return searcher.unfinished > 0
 

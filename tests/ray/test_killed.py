@@ -41,12 +41,12 @@ def wait_for(storage: Path, pattern: str, sweep: subprocess.Popen[bytes]) -> Pat
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_told_to_end_saves_first_and_is_interrupted(
+def test_a_sweep_that_is_told_to_end_is_interrupted_and_nothing_in_it_has_failed(
     plan_of: Callable[..., tuple[RunConfig, Plan]], tmp_path: Path
 ) -> None:
     storage, file = tmp_path / "runs", tmp_path / "config.yaml"
     config, _ = plan_of(storage=str(storage), langs=["sw"], name="told")
-    distil = config.distil.model_copy(update={"steps": 1_000_000, "checkpoint_minutes": 1e9})
+    distil = config.distil.model_copy(update={"steps": 1_000_000})
     file.write_text(to_yaml(config.model_copy(update={"distil": distil})))
     sweep = start(file)
     try:
@@ -55,7 +55,6 @@ def test_a_sweep_that_is_told_to_end_saves_first_and_is_interrupted(
         assert sweep.wait(timeout=DEADLINE) == 130
     finally:
         sweep.kill()
-    assert list(storage.glob("steps/distil-*/checkpoints/step-*")), "no checkpoint was due, and none was made"
     assert not list(storage.glob("steps/distil-*/DONE"))
     states = json.loads((storage / "told" / "status.json").read_text())
     assert not [key for key, found in states.items() if found["state"] in ("failed", "skipped", "running")]

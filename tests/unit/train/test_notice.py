@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,26 +17,6 @@ from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.state import checkpoints
 
 PHASE = Phase(steps=9, lr=0.05, precision="fp32", seed=3)
-IN_A_THREAD = """
-import signal, threading, time
-from bistil_ray.train.notice import notice
-
-def work():
-    with notice() as is_to_end:
-        print("at work", flush=True)
-        while not is_to_end():
-            time.sleep(0.01)
-        time.sleep(0.2)  # what takes a while to save
-        print("saved", flush=True)
-
-def end(number, frame):
-    raise SystemExit(1)
-
-signal.signal(signal.SIGTERM, end)
-threading.Thread(target=work, daemon=True).start()
-while True:
-    time.sleep(0.01)
-"""
 
 
 def test_the_signal_ends_a_phase_with_a_checkpoint_from_which_it_goes_on(
@@ -78,15 +56,3 @@ def test_a_signal_that_nobody_asked_for_any_more_is_not_lost() -> None:
         assert got == [signal.SIGTERM]
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def test_where_the_main_thread_ends_the_process_it_waits_for_the_one_that_trains() -> None:
-    process = subprocess.Popen([sys.executable, "-c", IN_A_THREAD], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "at work\n"
-        process.terminate()
-        assert process.stdout.read() == "saved\n"
-        assert process.wait() == 1
-    finally:
-        process.kill()
