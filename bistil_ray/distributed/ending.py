@@ -1,4 +1,4 @@
-"""A sweep that is told to end (SIGTERM, as on a reclaimed spot machine) ends as on Ctrl-C: state kept, exit code 130."""
+"""A sweep that is told to end (SIGTERM, as on a reclaimed spot machine) ends as on Ctrl-C: state kept, code 130."""
 
 from __future__ import annotations
 
