@@ -110,7 +110,7 @@ def test_a_language_that_fails_is_told_with_its_reason_and_the_other_is_finished
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2])
 def test_ray_train_gives_the_student_that_the_trial_itself_would(
     workers: int,
     swept: Swept,
