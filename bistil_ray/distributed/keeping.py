@@ -28,7 +28,7 @@ def run_kept(job: Job, context: Context, body: Body, place: str) -> dict[str, An
     It is published whenever there is a new checkpoint, so that another node can go on from there, and at the end.
     """
     storage = storage_at(place)
-    if storage.bucket is None:
+    if storage.is_folder:
         return body(job, context)
     here = replace(
         job,
