@@ -51,6 +51,9 @@ RECIPES = {
 SETTINGS_OF = {
     "hidden_weight": "states",
     "attention_weight": "states",
+    "logit_weight": "states",
+    "label_weight": "states",
+    "temperature": "states",
     "layer_choice": "layers",
     "relation_heads": "relations",
     "relation_layer": "relations",

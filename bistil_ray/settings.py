@@ -76,6 +76,12 @@ class Distillation(Optimisation):
     """Weight of the distance of hidden states in the loss."""
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the distance of attention maps in the loss."""
+    logit_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Recipe bistil: weight of the distance from the teacher's predictions of corrupted tokens in the loss."""
+    label_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Recipe bistil: weight of the corrupted tokens themselves (masked language modelling) in the loss."""
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    """Of both softmaxes in the loss between predictions."""
     layer_choice: Literal["regular", "bottom", "top", "distilbert"] | tuple[NonNegativeInt, ...] = "regular"
     """Which of the teacher's layers the student starts from: the last of each group, the first ones, the last ones, or
     these, counted from 0."""
@@ -142,6 +148,8 @@ class TaskDistillation(Optimisation):
     """Weight of the distance of attention maps in the loss."""
     logit_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the distance of logits in the loss."""
+    label_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the labels themselves in the loss, beside what the teacher makes of them."""
 
 
 class Merging(Optimisation):
@@ -149,6 +157,8 @@ class Merging(Optimisation):
 
     steps: PositiveInt = 100_000
     """Steps of the optimiser."""
+    threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Keep a token whose relative frequency in a language's text, as its teacher splits it, is at least this."""
     mask: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of tokens to predict."""
     seed: NonNegativeInt = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,6 +24,17 @@ def states_and_logits_at(
     model: PreTrainedModel, inputs: Mapping[str, Tensor], chosen_BT: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Give the last hidden states (BTD) at all positions, and what ``logits_at`` gives, in one forward pass."""
+    with head_looking_at(model, chosen_BT) as states:
+        logits_MV: Tensor = model(**inputs).logits[0]
+    return states[0], logits_MV
+
+
+@contextmanager
+def head_looking_at(model: PreTrainedModel, chosen_BT: Tensor) -> Iterator[list[Tensor]]:
+    """For a while, make ``model`` give logits (1, M, V) of the M positions that are True in ``chosen_BT`` alone.
+
+    Yields a list that each forward pass adds its last hidden states (BTD) to; those of the output itself are not cut.
+    """
     states: list[Tensor] = []
 
     def choose(encoder: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
@@ -32,7 +44,6 @@ def states_and_logits_at(
 
     hook = model.base_model.register_forward_hook(choose)
     try:
-        logits_MV: Tensor = model(**inputs).logits[0]
+        yield states
     finally:
         hook.remove()
-    return states[0], logits_MV

@@ -27,7 +27,7 @@ from ..teachers.adapted import adapted
 from ..teachers.constant import check_states
 from ..train.baselines import RelationDistillation, TripleDistillation
 from ..train.loop import Objective
-from ..train.masked_lm import MaskedLanguageModelling
+from ..train.masked_lm import MaskedLanguageModelling, MaskedTokens
 from ..train.objectives import Distillation
 from .blocks import held_out_blocks
 from .context import Context, Job
@@ -49,7 +49,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     _check_teachers([teacher, *speakers], job)
     student = new_student(teacher, settings, pack)
     objective = _objective(teacher, speakers, student, settings)
-    mask = settings["mask"] if settings["objective"] == "states" else max(settings["mask"], LEAST_MASK)
+    predicts = settings["objective"] != "states" or settings["logit_weight"] or settings["label_weight"]
+    mask = max(settings["mask"], LEAST_MASK) if predicts else settings["mask"]
     result = train_on_text(job, context, objective, student.model, tokenizer, mask, "student")
     if student.projections and context.rank == 0:
         save_projections(student.projections, job.folder / "student")
@@ -98,11 +99,21 @@ def _objective(
         layer = settings["relation_layer"]
         last = teacher.config.num_hidden_layers - 1
         return RelationDistillation(model.base_model, teacher.base_model, last if layer is None else layer, heads)
-    # The heads take no part: the bare encoders are compared.
+    weights = {"hidden": settings["hidden_weight"], "attention": settings["attention_weight"]}
+    pairs = alignment_of(model, teacher, student.choice)
+    if not settings["logit_weight"] and not settings["label_weight"]:
+        # The heads take no part, as in the paper: the bare encoders are compared.
+        bare = [speaker.base_model for speaker in speakers or [teacher]]
+        return Distillation(model.base_model, bare, pairs, weights, projections=student.projections)
+    weights |= {"logits": settings["logit_weight"], "labels": settings["label_weight"]}
+    tokens = MaskedTokens()
     return Distillation(
-        model.base_model,
-        [speaker.base_model for speaker in speakers or [teacher]],
-        alignment_of(model, teacher, student.choice),
-        {"hidden": settings["hidden_weight"], "attention": settings["attention_weight"]},
-        projections=student.projections,
+        model,
+        speakers or [teacher],
+        pairs,
+        weights,
+        tokens,
+        settings["temperature"],
+        student.projections,
+        tokens.places,
     )

@@ -93,7 +93,12 @@ def _under_teacher(job: Job, student: PreTrainedModel, teachers: list[PreTrained
         student,
         teachers,
         alignment_of(student, teachers[0], read_result(student_step).get("layer_choice", "regular")),
-        {name: settings[f"{name}_weight"] for name in ("hidden", "attention")} | {"logits": settings["logit_weight"]},
+        {
+            "hidden": settings["hidden_weight"],
+            "attention": settings["attention_weight"],
+            "logits": settings["logit_weight"],
+            "labels": settings["label_weight"],
+        },
         task_of(job),
         settings["temperature"],
         load_projections(student_folder(student_step)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
 from ..losses.precision import at_least_float32
@@ -31,3 +32,20 @@ class MaskedLanguageModelling:
         logits_MV = logits_at(self.model, inputs, chosen_BT)
         loss = functional.cross_entropy(at_least_float32(logits_MV), batch["labels"][chosen_BT], reduction="sum")
         return {"mlm": loss / counts["mlm"]}
+
+
+class MaskedTokens:
+    """What each corrupted token was, as the decisions of a masked language model whose head looks at those alone."""
+
+    def targets(self, batch: Batch) -> dict[str, Tensor]:
+        """Give the corrupted tokens (M,) themselves."""
+        return {"tokens": batch["labels"][self.places(batch)]}
+
+    def logits(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
+        """Give the logits (M, V) at their places."""
+        return {"tokens": output.logits[0]}
+
+    @staticmethod
+    def places(batch: Batch) -> Tensor:
+        """Say where (BT) tokens were corrupted."""
+        return batch["labels"] != IGNORED

@@ -5,7 +5,8 @@ Every loss term names the count it is divided by, so that the loop can pass the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from ..losses.precision import at_least_float32
 from ..models.families import family_of
 from ..models.heads import model_inputs
 from ..models.layers import Alignment
+from ..models.logits_at import head_looking_at
 from ..models.states import Observed, observe
 from ..sparse.delta import SparseDelta
 from ..teachers.adapted import shifted_parameters
@@ -44,10 +46,12 @@ class Decisions(Protocol):
 class Distillation:
     """BISTIL's objectives: hidden and attention states of phase 1 and, with logits, the task distillation of phase 2.
 
-    ``weights`` holds ``hidden``, ``attention`` and ``logits``; a term of weight 0 is not computed. ``teachers`` is one
-    model, or one for each language: then a batch says by ``language`` which. ``projections`` (D_teacher, D_student),
-    one for each aligned state, make targets for a narrower student. ``decisions`` are those of the head, for the soft
-    cross-entropy, which runs over decisions that have a right answer and is summed over kinds of them. ``reference``
+    ``weights`` holds ``hidden``, ``attention``, ``logits`` and ``labels``; a term of weight 0 is not computed.
+    ``teachers`` is one model, or one for each language: then a batch says by ``language`` which. ``projections``
+    (D_teacher, D_student), one for each aligned state, make targets for a narrower student. ``decisions`` are those of
+    the head: the soft cross-entropy with the teacher's (``logits``) and the cross-entropy with the right answers
+    (``labels``, which the paper leaves out) run over decisions that have a right answer and are summed over kinds of
+    them. ``places`` says which positions (BT) of a batch the heads look at; all of them if not given. ``reference``
     takes padding as the published implementation does: hidden states of padding count, rows of padded queries count.
     All models read the same ids.
     """
@@ -59,6 +63,7 @@ class Distillation:
     decisions: Decisions | None = None
     temperature: float = 2.0
     projections: Sequence[Tensor] = ()
+    places: Callable[[Batch], Tensor] | None = None
     reference: bool = False
 
     def __post_init__(self) -> None:
@@ -75,8 +80,9 @@ class Distillation:
             "attention": float((lengths * valid.shape[1]).sum() if self.reference else lengths.square().sum()),
         }
         counts = {name: count for name, count in counts.items() if self._weight(name)}
-        if self.decisions is not None and self._weight("logits"):
-            counts |= {name: _answered(targets) for name, targets in self.decisions.targets(batch).items()}
+        if self.decisions is not None:
+            for name, targets_N in self.decisions.targets(batch).items():
+                counts |= {term: _answered(targets_N) for term in self._terms(name)}
         return counts
 
     def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
@@ -103,21 +109,33 @@ class Distillation:
             queries = torch.ones_like(valid) if self.reference else valid
             counted = None if full else queries[:, :, None] * valid[:, None, :]
             losses["attention"] = self._weight("attention") * _map_distance(seen, taught, counted, counts["attention"])
-        if self.decisions is not None and self._weight("logits"):
+        if self.decisions is not None and (self._weight("logits") or self._weight("labels")):
             right = self.decisions.targets(batch)
             ours, theirs = (self.decisions.logits(output, batch) for output in (seen.output, taught.output))
             for name, targets_N in right.items():
-                rows = targets_N != IGNORED
-                loss = soft_cross_entropy(ours[name][rows], theirs[name][rows], self.temperature, rows=counts[name])
-                losses[name] = self._weight("logits") * loss
+                rows_N = targets_N != IGNORED
+                for term, weight in self._terms(name).items():
+                    if term == name:
+                        loss = soft_cross_entropy(
+                            ours[name][rows_N], theirs[name][rows_N], self.temperature, counts[term]
+                        )
+                    else:
+                        loss = _cross_entropy(ours[name], targets_N) / counts[term]
+                    losses[term] = weight * loss
         return losses
+
+    def _terms(self, decision: str) -> dict[str, float]:
+        """Name the terms of one kind of decision that have a weight: the teacher's logits, the right answers."""
+        terms = {decision: self._weight("logits"), f"{decision}_labels": self._weight("labels")}
+        return {term: weight for term, weight in terms.items() if weight}
 
     def _observed(self, model: PreTrainedModel, batch: Batch, hidden: Sequence[int], layers: Sequence[int]) -> Observed:
         """Look at states and, of attention, at what its maps are made of; at the maps where only the model knows."""
         inputs = model_inputs(model, batch)
-        if family_of(model.config).own_attention is None:
-            return observe(model, inputs, hidden, (), vectors=layers)
-        return observe(model, inputs, hidden, layers)
+        with nullcontext() if self.places is None else head_looking_at(model, self.places(batch)):
+            if family_of(model.config).own_attention is None:
+                return observe(model, inputs, hidden, (), vectors=layers)
+            return observe(model, inputs, hidden, layers)
 
     def _weight(self, name: str) -> float:
         return self.weights.get(name, 0.0)
@@ -150,12 +168,14 @@ class LabelLearning:
         output = functional_call(self.model, weights, kwargs=model_inputs(self.model, batch))
         logits = self.decisions.logits(output, batch)
         return {
-            name: functional.cross_entropy(
-                at_least_float32(logits[name]), targets, ignore_index=IGNORED, reduction="sum"
-            )
-            / counts[name]
-            for name, targets in self.decisions.targets(batch).items()
+            name: _cross_entropy(logits[name], targets_N) / counts[name]
+            for name, targets_N in self.decisions.targets(batch).items()
         }
+
+
+def _cross_entropy(logits_NL: Tensor, targets_N: Tensor) -> Tensor:
+    """Sum over the decisions that have a right answer."""
+    return functional.cross_entropy(at_least_float32(logits_NL), targets_N, ignore_index=IGNORED, reduction="sum")
 
 
 def _map_distance(seen: Observed, taught: Observed, counted_BTT: Tensor | None, pairs: float) -> Tensor:

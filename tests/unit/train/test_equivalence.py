@@ -18,7 +18,9 @@ from bistil_ray.data.masking import IGNORED
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.tasks.registry import TASKS
+from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import Batch, Objective, Phase, train_step
+from bistil_ray.train.masked_lm import MaskedTokens
 from bistil_ray.train.objectives import Distillation, LabelLearning
 from bistil_ray.train.optim import make_optimizer
 
@@ -58,11 +60,18 @@ def reference(teacher: PreTrainedModel) -> Objective:
     )
 
 
+def richer(teacher: PreTrainedModel) -> Objective:
+    weights = {"hidden": 1.0, "attention": 0.5, "logits": 2.0, "labels": 0.5}
+    tokens = MaskedTokens()
+    pairs, student = align_layers(4, 2), build_student(teacher, (1, 3))
+    return Distillation(student, [teacher], pairs, weights, tokens, places=tokens.places)
+
+
 def labels(teacher: PreTrainedModel) -> Objective:
     return LabelLearning(build_student(teacher, (1, 3)), TASKS["pos"])
 
 
-@pytest.mark.parametrize("objective", [distillation, reference, labels])
+@pytest.mark.parametrize("objective", [distillation, reference, richer, labels])
 @pytest.mark.parametrize("kind", LENGTHS)
 @pytest.mark.parametrize("sizes", [[2, 2, 2, 2], [5, 1, 2], [3, 0, 5]])
 def test_a_batch_in_parts_gives_the_losses_and_gradients_of_the_whole(
@@ -75,7 +84,9 @@ def test_a_batch_in_parts_gives_the_losses_and_gradients_of_the_whole(
         named = dict(goal.model.named_parameters())
         # A rate of 0: the step is taken, and what the gradients were is left in Adam's first moment.
         optimizer = make_optimizer(named.values(), 0.0)
-        terms, norm = train_step(goal, named, optimizer, cut(batch, parts), Phase(1, 0.0, clip=1e9, precision="fp32"))
+        terms, norm = train_step(
+            goal, Learned(named), optimizer, cut(batch, parts), Phase(1, 0.0, clip=1e9, precision="fp32")
+        )
         moments = {name: optimizer.state[value].get("exp_avg") for name, value in named.items()}
         found.append((terms, norm, moments))
     (whole, whole_norm, whole_moments), (parted, parted_norm, parted_moments) = found
