@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any
@@ -24,6 +23,7 @@ from rich.table import Table
 
 from benchmarks.lost_nodes import node_lost
 from benchmarks.scenarios import (
+    RARELY,
     TRAIN,
     TRIAL,
     WORKER,
@@ -46,8 +46,9 @@ SCENARIOS: dict[str, Callable[[Bench], Row | list[Row]]] = {
     "driver": lambda bench: process_killed(bench, "trial driver killed", "distil", TRIAL, SIGKILL, *TRAIN),
     "trial": lambda bench: process_killed(bench, "trial's process killed", "distil", TRIAL, SIGKILL),
     "notice": lambda bench: process_killed(bench, "SIGTERM to a trial's process", "distil", TRIAL, SIGTERM),
-    "sigterm": partial(sweep_ended, fault="SIGTERM to the sweep", to_all=False),
-    "reclaim": partial(sweep_ended, fault="SIGTERM to sweep and trial", to_all=True),
+    "sigterm": lambda bench: sweep_ended(bench, "SIGTERM to the sweep", *RARELY),
+    "sigterm-train": lambda bench: sweep_ended(bench, "SIGTERM to the sweep, Ray Train", *RARELY, *TRAIN),
+    "reclaim": lambda bench: sweep_ended(bench, "SIGTERM to sweep and trial", to_all=True),
     "killed": killed_at_random,
     "truncated": checkpoint_truncated,
     "unreadable": shard_unreadable,

@@ -51,7 +51,7 @@ def plan_of(steps: int, storage: Path) -> tuple[RunConfig, Plan]:
     files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in ("en", *langs)}
     files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
     corpora = {lang: Input("corpora", f"texts in {lang}") for lang in ("en", *langs)}
-    return config, make_plan(config, Facts(teachers, corpora, TaskFacts(files, {"en": 1000}, ("B-PER", "O"))))
+    return config, make_plan(config, Facts(teachers, corpora, TaskFacts(files, {256: {"en": 32_000}}, ("B-PER", "O"))))
 
 
 def do_nothing(job: Job, context: Context) -> dict[str, Any]:

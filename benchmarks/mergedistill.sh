@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
 # MergeDistill on real text: two tiny teachers with vocabularies of two kinds, one of English and Swahili, one of English
-# and Yoruba, both pre-trained here; then a student for every assignment of them to three languages, tuned on topics.
-# usage: benchmarks/mergedistill.sh SHARED WORK    (SHARED holds data/ and models/; run it again to continue)
+# and Yoruba, both pre-trained here; then a student for every assignment of them to three languages, tuned on a task.
+# usage: benchmarks/mergedistill.sh SHARED WORK [topic|ner]    (SHARED holds data/ and models/; run it again to continue;
+# with the other task it tunes the students that are there)
 set -euo pipefail
 shared=$1
 work=$2
+task=${3:-topic}
+case $task in
+  topic) teach=4 dense=2 sparse=4 labels={} ;;
+  ner) teach=0.5 dense=0.2 sparse=0.3 labels="{DATE: O}" ;;
+  *) echo "the task is $task; allowed: topic, ner" >&2 && exit 2 ;;
+esac
 rows=4000 # of each corpus
 mkdir -p "$work"
 python - "$shared" "$work" "$rows" <<'PYTHON'
@@ -44,20 +51,21 @@ pretrain en-sw wordpiece en,sw &
 pretrain en-yo unigram en,yo
 wait $!
 bistil-ray sweep --langs sw,yo --teachers "$work/teachers/en-sw,$work/teachers/en-yo" --corpora "$work/corpora" \
-  --task topic --task-data "$shared/data/topic" --recipes mergedistill --layers 4 --hidden 128 --densities 0.32 \
-  --storage "$work/runs" --name merged --yes --set packing.length=64 \
+  --task "$task" --task-data "$shared/data/$task" --recipes mergedistill --layers 4 --hidden 128 --densities 0.32 \
+  --storage "$work/runs" --name "merged-$task" --yes --set packing.length=64 \
   --set merge.steps=800 --set merge.batch_size=16 --set merge.lr=2e-3 --set merge.warmup=0.1 --set merge.evaluations=1 \
-  --set teach.epochs=4 --set teach.batch_size=16 --set teach.lr=1e-3 --set teach.max_length=64 \
-  --set finetune.dense_epochs=2 --set finetune.sparse_epochs=4 --set finetune.batch_size=16 \
+  --set "label_map=$labels" \
+  --set teach.epochs=$teach --set teach.batch_size=16 --set teach.lr=1e-3 --set teach.max_length=64 \
+  --set finetune.dense_epochs=$dense --set finetune.sparse_epochs=$sparse --set finetune.batch_size=16 \
   --set finetune.lr=1e-3 --set finetune.max_length=64
-bistil-ray results "$work/runs/merged"
-python - "$work/runs" <<'PYTHON'
+bistil-ray results "$work/runs/merged-$task"
+python - "$work/runs" "merged-$task" <<'PYTHON'
 """Bits per character of held-out text: teachers, and students by assignment."""
 import json, sys
 from pathlib import Path
 
-runs = Path(sys.argv[1])
-steps = json.loads((runs / "merged/plan.json").read_text())["steps"]
+runs, name = Path(sys.argv[1]), sys.argv[2]
+steps = json.loads((runs / name / "plan.json").read_text())["steps"]
 for step in (step for step in steps if step["kind"] in ("predict", "merge")):
     bits = json.loads((runs / "steps" / step["key"] / "result.json").read_text())["bits_per_character"]
     print(step["title"], {lang: round(value, 3) for lang, value in bits.items()})

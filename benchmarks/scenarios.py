@@ -20,6 +20,8 @@ TRIAL, WORKER = "ray::ImplicitFunc", "ray::RayTrainWorker"
 TRAIN = ("--set", "execution.launcher=train")
 ONE_BY_ONE = ("--max-parallel", "1")
 """So that there is one process of a kind, and it is at the step that is meant."""
+RARELY = ("--set", "distil.checkpoint_minutes=60")
+"""So that a checkpoint is there only because something made phase 1 save."""
 Sweep = subprocess.Popen[str]
 
 
@@ -81,9 +83,9 @@ def process_killed(bench: Bench, fault: str, kind: str, title: str, number: int,
     return bench.row(fault, tiny, seconds, before, sweep)
 
 
-def sweep_ended(bench: Bench, fault: str, to_all: bool) -> Row:
+def sweep_ended(bench: Bench, fault: str, *more: str, to_all: bool = False) -> Row:
     """Send SIGTERM to the command, or to it and its trial at once as a reclaimed machine does, and run it again."""
-    tiny = bench.sweep("ended", *ONE_BY_ONE)
+    tiny = bench.sweep("ended", *ONE_BY_ONE, *more)
     sweep = tiny.start()
     wait_until(lambda: len(tiny.lines("distil")) > 3, sweep)
     trial = process_of(sweep, TRIAL)

@@ -19,7 +19,7 @@ from bistil_ray.results.records import read_records
 from bistil_ray.sample.generate import materialise
 
 NAME = "tiny"
-DEADLINE = 300.0
+DEADLINE = 900.0
 """Seconds after which something that was waited for is taken not to come."""
 CHANGING = ("latency_ms", "seconds", "time", "model_dir")
 """What differs between the records of two runs that are the same."""

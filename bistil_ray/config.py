@@ -108,6 +108,16 @@ class RunConfig(Section):
             raise ConfigError(
                 f"--task-sources {','.join(self.task_sources)} lacks the source language {self.source!r}: add it"
             )
+        if self.execution.share_teacher and self.execution.workers > 1:
+            raise ConfigError(
+                f"--share-teacher trains several students in one process, --workers {self.execution.workers} one in "
+                "several: leave one of them out"
+            )
+        if self.execution.share_teacher and self.pruning.enabled:
+            raise ConfigError(
+                "--share-teacher trains students to the end side by side, and pruning.enabled=true would stop single "
+                "ones: leave one of them out"
+            )
         return self
 
     @property

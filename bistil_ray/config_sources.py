@@ -30,6 +30,7 @@ FLAG_KEYS = {
     "workers": "execution.workers",
     "gpus_per_worker": "execution.gpus_per_worker",
     "max_parallel": "execution.max_parallel",
+    "share_teacher": "execution.share_teacher",
 }
 
 # Words for what pydantic says less plainly, by its name of the mistake.

@@ -40,13 +40,14 @@ class TeacherFacts:
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """The labelled data of a run: files by language and split, training rows by language, the labels of the source's.
+    """The labelled data of a run: files by language and split, the labels of the source's training split.
 
+    ``train_tokens`` estimates the tokens of the training splits, by how many are seen at once and by language.
     ``given`` holds checkpoints that are already fine-tuned on the task, by teacher name.
     """
 
     files: Mapping[str, Mapping[str, Input]]
-    train_rows: Mapping[str, int]
+    train_tokens: Mapping[int, Mapping[str, int]]
     labels: Sequence[str]
     given: Mapping[str, Input] = field(default_factory=dict)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .assignment import check_predictions
 from .config import RunConfig
+from .data.batches import length_of
 from .data.corpus import corpus_files, list_shards
 from .data.examples import Examples, read_examples, task_files
 from .data.fingerprint import content_fingerprint
@@ -17,13 +19,16 @@ from .feasibility import check_merged_students, check_students
 from .models.families import family_of
 from .models.heads import check_labels
 from .models.hub import locate_model, locate_sft
-from .models.language_tokenizers import tokenizer_folders
+from .models.language_tokenizers import tokenizer_folders, tokenizer_for
 from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
 from .planning.text_steps import Shape
 from .recipes import MERGEDISTILL
 from .sparse.given import is_sft
 from .storage import absolute
 from .tasks.registry import TASKS
+
+ENCODED = 64
+"""Examples of a training split that are encoded, at least, to estimate how many tokens it has."""
 
 
 def gather_facts(config: RunConfig) -> Facts:
@@ -78,8 +83,7 @@ def look_at_task(config: RunConfig) -> TaskFacts:
         lang: {split: Input(absolute(uri), content_fingerprint(uri)) for split, uri in splits.items()}
         for lang, splits in places.items()
     }
-    rows = {lang: len(examples) for lang, examples in train.items()}
-    return TaskFacts(files, rows, labels, _given_task_teachers(config, labels))
+    return TaskFacts(files, _train_tokens(config, train, labels), labels, _given_task_teachers(config, labels))
 
 
 def look_at_student(place: str) -> tuple[Input, Shape]:
@@ -158,6 +162,23 @@ def _tokenizer(folder: Path) -> Input:
     # What a tokenizer does is in tokenizer.json; its configuration beside it names classes and roles.
     files = [folder / name for name in ("tokenizer_config.json", *TOKENIZER_FILES)]
     return Input(str(folder), "+".join(content_fingerprint(str(file)) for file in files if file.is_file()))
+
+
+def _train_tokens(config: RunConfig, train: Mapping[str, Examples], labels: Sequence[str]) -> dict[int, dict[str, int]]:
+    """Estimate the tokens of training splits, cut or in windows, by a few examples of each, evenly spread."""
+    task, model = TASKS[config.task], locate_model(config.teachers[0], "--teachers")
+    tokens: dict[int, dict[str, int]] = {config.teach.max_length: {}, config.finetune.max_length: {}}
+    for lang, examples in train.items():
+        every = max(1, len(examples) // ENCODED)
+        columns = {name: values[::every] for name, values in examples.columns.items()}
+        few = task.relabel(
+            replace(examples, columns=columns, numbers=examples.numbers[::every]), config.label_map, labels
+        )
+        tokenizer = tokenizer_for(model, lang)
+        for length, estimates in tokens.items():
+            encoded = task.encode(few, tokenizer, labels, length)
+            estimates[lang] = round(sum(map(length_of, encoded)) * len(examples) / len(few))
+    return tokens
 
 
 def _given_task_teachers(config: RunConfig, labels: Sequence[str]) -> dict[str, Input]:

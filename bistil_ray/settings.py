@@ -215,6 +215,9 @@ class Execution(Section):
     """The cluster starts nodes when they are asked for: count on ``max_parallel`` steps, whatever is there now."""
     launcher: Literal["auto", "process", "train"] = "auto"
     """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``process`` for one worker on a CPU machine."""
+    share_teacher: bool = False
+    """Train phase-1 students that see the same batches (of one teacher, language and seed) in one process, where the
+    teacher reads each batch once for all of them."""
 
 
 class Tracking(Section):

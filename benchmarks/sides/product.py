@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from bistil_ray.models.layers import align_layers
+from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import Phase, train_step
 from bistil_ray.train.objectives import Distillation
 from bistil_ray.train.optim import make_optimizer
@@ -21,11 +22,11 @@ class ProductStep:
         layers = teacher.config.num_hidden_layers, student.config.num_hidden_layers
         weights = {"hidden": 1.0, "attention": 1.0}
         self.objective = Distillation(student.base_model, [teacher.base_model], align_layers(*layers), weights)
-        self.named = dict(self.objective.model.named_parameters())
-        self.optimizer = make_optimizer(self.named.values(), lr)
+        self.learned = Learned(dict(self.objective.model.named_parameters()))
+        self.optimizer = make_optimizer(self.learned.moved.values(), lr)
         self.phase = Phase(steps=1, lr=lr, precision=precision)
 
     def __call__(self, batch: Mapping[str, Tensor]) -> dict[str, float]:
         """Take one step."""
-        losses, _ = train_step(self.objective, self.named, self.optimizer, [batch], self.phase)
+        losses, _ = train_step(self.objective, self.learned, self.optimizer, [batch], self.phase)
         return losses

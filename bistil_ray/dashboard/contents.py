@@ -11,6 +11,7 @@ import yaml
 
 from ..errors import ConfigError
 from ..languages import language_name
+from ..planning.assignments import label
 from .compact import compact_numbers, compact_table
 from .curves import Curve
 from .gather import RunState
@@ -22,7 +23,7 @@ SCORES = (
     "flops_per_token", "latency_ms", "tokens", "seconds",
 )  # fmt: skip
 """Fields of a record that say how good, large and fast a model is; what it is, its step says."""
-WHAT = ("recipe", "lang", "teacher", "layers", "hidden", "density", "seed")
+WHAT = ("recipe", "lang", "teacher", "assignment", "layers", "hidden", "density", "seed")
 """Fields of a record that say what a model is."""
 
 
@@ -71,6 +72,7 @@ def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict
         "state": now.state,
         "reason": now.reason or None,
         **{name: about.get(name) for name in WHAT},
+        "assignment": about.get("assignment") or _assignment_in(about),
         "languages": about.get("languages"),
         "planned": now.planned_tokens,
         "tokens": now.tokens,
@@ -79,6 +81,12 @@ def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict
         "needs": [place_of[key] for key in needs.values() if key in place_of],
         "bits": bits.get(about.get("lang", "")),
     }
+
+
+def _assignment_in(about: Mapping[str, Any]) -> str | None:
+    """Say which teachers a step that makes a student of several names, by language."""
+    teachers = {key.removeprefix("teacher-"): name for key, name in about.items() if key.startswith("teacher-")}
+    return label(teachers) if teachers else None
 
 
 def _settings(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

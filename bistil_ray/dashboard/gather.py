@@ -110,7 +110,7 @@ def _settings_in(text: str | None, place: str) -> dict[str, Any]:
 def _step_of(record: Record) -> dict[str, Any]:
     """Make the plan's entry of a step of which nothing but its record is there."""
     about = {"lang": record.lang, "teacher": record.teacher, "layers": record.layers, "hidden": record.hidden}
-    about |= {"recipe": record.recipe, "seed": record.seed, "density": record.density}
+    about |= {"assignment": record.assignment, "recipe": record.recipe, "seed": record.seed, "density": record.density}
     return {"key": record.step, "kind": record.kind, "about": about, "tokens": record.tokens or 0}
 
 

@@ -51,16 +51,20 @@ def state_of(planned: Mapping[str, Any], told: Mapping[str, Any], result: Mappin
         state=state if state in STATES and (result or state != "done") else "waiting",
         reason="" if result else str(told.get("reason", "")),
         planned_tokens=int(planned.get("tokens") or 0),
-        tokens=tokens if not result else int(_own_tokens(result) or planned.get("tokens") or 0),
+        tokens=tokens if not result else int(_own_tokens(planned, result) or planned.get("tokens") or 0),
         flops=float(planned.get("flops") or 0),
         started=result.get("started"),
         finished=result.get("finished"),
     )
 
 
-def _own_tokens(result: Mapping[str, Any]) -> int:
-    """Tokens that a step itself trained on: a record's count those of the phases before it as well."""
-    return 0 if result.get("record") else int(result.get("tokens") or 0)
+def _own_tokens(planned: Mapping[str, Any], result: Mapping[str, Any]) -> int:
+    """Tokens that a step itself trained on, 0 where it is not told.
+
+    A record, and a step that goes on with a student, count those of the phases before it as well.
+    """
+    goes_on = "student" in (planned.get("needs") or {})
+    return 0 if goes_on or result.get("record") else int(result.get("tokens") or 0)
 
 
 def count_states(steps: Iterable[StepState]) -> dict[str, int]:

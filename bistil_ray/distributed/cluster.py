@@ -13,6 +13,7 @@ import torch
 
 from ..errors import ClusterError, ConfigError
 from ..planning.plan import Plan
+from ..planning.sharing import companions
 from ..settings import Execution
 from .joining import cluster_to_join, join
 from .launch import Slot
@@ -23,6 +24,8 @@ BYTES_PER_TRIAL = 1.2e9
 """Host memory of a trial before any model: Python, torch, transformers and Ray."""
 BYTES_PER_PARAMETER = 24
 """Teacher, its gradients and optimiser in float32, and room for activations."""
+BYTES_BESIDE = 12
+"""Of each more student that shares its teacher, if it is as large: weights and optimiser; gradients come and go."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Resources:
 def local_resources() -> Resources:
     """What this machine would give a cluster of its own, without starting one."""
     return Resources(_cores(), torch.cuda.device_count(), 1, psutil.virtual_memory().total)
+
+
+def resources_to_come(execution: Execution) -> Resources:
+    """What a cluster that grows on demand will have when it has grown; of the memory of its nodes nothing is known."""
+    slot, parallel = _slot_to_come(execution)
+    workers = parallel * slot.workers
+    return Resources(workers * slot.cpus, workers * slot.gpus, workers, 0.0)
 
 
 @contextmanager
@@ -120,12 +130,15 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     by_cpu = int(resources.cpus // (cpus * workers))
     by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
     by_memory = (
-        int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, workers))
+        int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, execution))
         if resources.memory
         else by_cpu
     )
     if by_cpu < 1:
-        raise ConfigError(f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g}")
+        raise ConfigError(
+            f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g} "
+            "(if it grows on demand: --set execution.autoscaling=true)"
+        )
     parallel = max(1, min(by_cpu, by_gpu, max(1, by_memory)))
     if execution.max_parallel is not None:
         parallel = min(parallel, execution.max_parallel)
@@ -144,8 +157,10 @@ def _slot_to_come(execution: Execution) -> tuple[Slot, int]:
     return Slot("train", execution.workers, 1.0, execution.gpus_per_worker), execution.max_parallel
 
 
-def _bytes_per_step(plan: Plan, workers: int) -> float:
-    return workers * (BYTES_PER_TRIAL + BYTES_PER_PARAMETER * plan.largest_model)
+def _bytes_per_step(plan: Plan, execution: Execution) -> float:
+    most = max(map(len, companions(plan).values()), default=1) if execution.share_teacher else 1
+    bytes_per_parameter = BYTES_PER_PARAMETER + (most - 1) * BYTES_BESIDE
+    return execution.workers * (BYTES_PER_TRIAL + bytes_per_parameter * plan.largest_model)
 
 
 def _cores() -> int:

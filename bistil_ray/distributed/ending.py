@@ -1,28 +1,86 @@
-"""A sweep that is told to end (SIGTERM, as on a reclaimed spot machine) ends as on Ctrl-C: state kept, code 130."""
+"""A sweep that is told to end (SIGTERM, as before a spot machine is taken back): steps that train save first.
+
+The word goes to them through the cluster's own store of keys, which every node reaches, whatever the storage is.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+import ray
+from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_exists, _internal_kv_put
+from ray.tune import Callback
+
+GRACE_SECONDS = 25.0
+"""How long steps are waited for: spot machines give half a minute."""
 
 
-@contextmanager
-def ending_as_ctrl_c() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C while the block runs; training goes on from its last checkpoint when the run is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _as_ctrl_c)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class Ending(Callback):
+    """The Ray Tune callback that ends a sweep on SIGTERM, as Ctrl-C does but not at once.
+
+    No step begins any more, and those that train save and end. What still runs after ``GRACE_SECONDS``, or when there
+    is a second SIGTERM, is ended as by Ctrl-C.
+    """
+
+    def __init__(self, begin_no_more: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Let no step begin by ``begin_no_more``; ``clock`` gives seconds."""
+        self._begin_no_more, self._clock = begin_no_more, clock
+        self._deadline: float | None = None
+        self._passed_on = False
+
+    @contextmanager
+    def on_sigterm(self) -> Iterator[None]:
+        """Listen to the signal while the block runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        _internal_kv_del(_key())  # an earlier sweep of this process may have been told
+        before = signal.signal(signal.SIGTERM, self._hear)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        # No more than this: Ray may be in the middle of anything.
+        if self._deadline is None:
+            self._deadline = self._clock() + GRACE_SECONDS
+        else:
+            _as_ctrl_c(frame)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401
+        """Pass the word on, once, and wait no longer than the deadline."""
+        if self._deadline is None:
+            return
+        if not self._passed_on:
+            self._passed_on = True
+            self._begin_no_more()
+            _internal_kv_put(_key(), b"")
+        if self._clock() > self._deadline:
+            _as_ctrl_c(None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave everything out: Tune stores its callbacks, and signals are no part of an experiment."""
+        return {}
 
 
-def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+def told_to_end() -> bool:
+    """Tell, in any process of a sweep, whether it was told to end; this asks the cluster's head."""
+    return bool(_internal_kv_exists(_key()))
+
+
+def _key() -> str:
+    """A name that only this process and those that Ray started for it come to."""
+    return f"bistil-ray/told-to-end/{ray.get_runtime_context().get_job_id()}"
+
+
+def _as_ctrl_c(frame: FrameType | None) -> None:
     # A shell starts background jobs with SIGINT ignored: raising that signal would leave them deaf to SIGTERM as well.
     taken = signal.getsignal(signal.SIGINT)
     (taken if callable(taken) else signal.default_int_handler)(signal.SIGINT, frame)

@@ -24,8 +24,8 @@ class Feed(Callback):
         result: dict[str, Any],
         **info: Any,  # noqa: ANN401
     ) -> None:
-        """Take note of the figures of one trial."""
-        self._board.reported(str(trial.config["step"]), result)
+        """Take note of the figures of one step; where a trial has several, they say which."""
+        self._board.reported(str(result.get("of", trial.config["step"])), result)
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401
         """Say where things stand, if it is time."""

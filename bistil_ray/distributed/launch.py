@@ -11,7 +11,7 @@ import logging
 import os
 import pickle
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,8 @@ from ray import tune
 from ..errors import BistilError, ClusterError
 from ..planning.step import Step
 from ..steps.context import Context, Job
-from ..steps.run import make_job, run_in_turn
+from ..steps.run import in_turn, make_job, run_in_turn
+from ..steps.side_by_side import run_side_by_side
 from .stream import MAP_CPUS, RayContext
 
 DRIVER_CPUS = 0.01
@@ -35,6 +36,8 @@ START_SECONDS = 300
 """How long workers are waited for, ``RETRIES`` times more: machines of a cloud take minutes to come."""
 Body = Callable[[Job, Context], dict[str, Any]]
 """What is done with a step: ``run_step``, but where only what is around it is looked at."""
+END = (BistilError, SystemExit)
+"""What ends a step in all its processes: a user's mistake, or the word to end."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,40 @@ class Slot:
 def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, slot: Slot, body: Body) -> None:
     """Ray Tune's function: run ``body`` on the step named in ``config`` and report how it went.
 
-    ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken.
+    ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken. With
+    the steps in ``beside`` it shares the process, and how each of them went is in ``ends``.
     """
-    step: Step = pickle.loads(steps[config["step"]])
-    launch = _on_workers if slot.launcher == "train" else _in_process
+    found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
+    jobs = [make_job(step, Path(folder)) for step in found]
+    launch = partial(_on_workers if slot.launcher == "train" else _in_process, slot=slot)
+    if len(jobs) == 1:
+        tune.report(_end_of(partial(run_in_turn, jobs[0], partial(launch, body=body))))
+    else:
+        tune.report(_end_of(partial(_launch_together, jobs, launch, body)))
+
+
+def _end_of(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Let ``run`` run a step, and give how it went as it is reported."""
     try:
-        result = run_in_turn(make_job(step, Path(folder)), partial(launch, slot=slot, body=body))
+        result = run()
+    except SystemExit:  # it was told to end, and has saved
+        return {"state": "ended", "progress": 0.0}
     except Exception as problem:
         text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
-        tune.report({"state": "failed", "error": _one_line(problem), "details": text, "progress": 1.0})
-        return
-    tune.report({"state": "done", "progress": 1.0, **_figures(result)})
+        return {"state": "failed", "error": _one_line(problem), "details": text, "progress": 1.0}
+    return {"state": "done", "progress": 1.0, **_figures(result)}
+
+
+def _launch_together(jobs: Sequence[Job], launch: Callable[..., dict[str, Any]], body: Body) -> dict[str, Any]:
+    """Run in one process what is left of ``jobs``, and give their ``ends``."""
+    with in_turn(jobs) as left:
+        return launch(left[0], body=partial(_together, jobs=left, body=body)) if left else {}
+
+
+def _together(first: Job, context: Context, jobs: Sequence[Job], body: Body) -> dict[str, Any]:
+    """The body of the step ``first`` that runs ``body`` on all of ``jobs``; ends are a list: Tune flattens mappings."""
+    ends = run_side_by_side(jobs, context, lambda job, own: _end_of(partial(body, job, own)))
+    return {"ends": [{"step": job.folder.name, **end} for job, end in zip(jobs, ends, strict=True)]}
 
 
 def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
@@ -108,12 +134,12 @@ def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
         ),
     )
     try:
-        result: dict[str, Any] | BistilError = trainer.fit().return_value
+        result: dict[str, Any] | BistilError | SystemExit = trainer.fit().return_value
     except ray.train.TrainingFailedError as problem:
         if "Startup" not in type(getattr(problem, "controller_failure", None)).__name__:
             raise
         raise ClusterError(_no_room(slot, trainer.scaling_config.num_workers)) from problem
-    if isinstance(result, BistilError):
+    if isinstance(result, END):
         raise result
     return result
 
@@ -127,8 +153,8 @@ def _no_room(slot: Slot, workers: int) -> str:
     )
 
 
-def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError:
-    """Run the step on this rank; a user's mistake that ended it on all ranks is given too: Ray must not try again."""
+def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError | SystemExit:
+    """Run the step on this rank; what ended it on all ranks for good is given too: Ray must not try again."""
     from ray import train
     from ray.train.torch import get_device
 
@@ -140,8 +166,8 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError:
     body: Body = config["body"]
     try:
         return body(config["job"], context)
-    except BistilError as mistake:
-        return mistake
+    except END as end:
+        return end
 
 
 def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
@@ -149,10 +175,13 @@ def _forward(report: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, An
 
 
 def _figures(values: dict[str, Any]) -> dict[str, Any]:
-    """What goes through Tune's logs: plain figures and words; the whole result lies in the step's folder."""
+    """What goes through Tune's logs: plain figures and words, and the ends of several steps.
+
+    The whole result lies in the step's folder.
+    """
     record = values.get("record") or {}
     merged = {**values, **{name: record[name] for name in ("metric", "score", "validation_score") if name in record}}
-    return {name: value for name, value in merged.items() if isinstance(value, int | float | str)}
+    return {name: value for name, value in merged.items() if isinstance(value, int | float | str) or name == "ends"}
 
 
 def _one_line(problem: Exception) -> str:

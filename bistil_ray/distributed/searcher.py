@@ -22,11 +22,18 @@ class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
     ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped, and that it waits
-    again when its process was lost. A step that needs a failed one is skipped, one that needs a pruned one is pruned;
-    the rest goes on.
+    again when its process was lost or told to end. A step that needs a failed one is skipped, one that needs a pruned
+    one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that are ready too, as
+    one trial; what failed there, or lost its process, is handed out again by itself.
     """
 
-    def __init__(self, plan: Plan, done: Sequence[str], outcome: Outcome) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        done: Sequence[str],
+        outcome: Outcome,
+        companions: Mapping[str, Sequence[Step]] | None = None,
+    ) -> None:
         """Start with the steps of earlier runs in ``done``: they never become trials."""
         super().__init__(metric=METRIC, mode="max")
         finished = set(done)
@@ -39,41 +46,70 @@ class StepSearcher(Searcher):
         self._place = {key: place for place, key in enumerate(self._waiting)}
         # A heap, so that the cost of a step does not grow with the number of those that wait.
         self._ready = [(place, key) for key, place in self._place.items() if not self._open_needs[key]]
-        self._running: dict[str, Step] = {}
+        self._running: dict[str, list[Step]] = {}
+        self._companions = companions or {}
         self._losses: Counter[str] = Counter()
+        self._closed = False
         self._outcome = outcome
 
     @property
     def unfinished(self) -> int:
         """How many steps are waiting or running."""
-        return len(self._waiting) + len(self._running)
+        return len(self._waiting) + sum(map(len, self._running.values()))
+
+    def close(self) -> None:
+        """Hand out no step any more."""
+        self._closed = True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Give the next ready step, None while others must finish first, FINISHED when the plan is through."""
+        """Give the next ready step, None while others must finish first, FINISHED when there will be none."""
+        if self._closed:
+            return Searcher.FINISHED
+        while self._ready and self._ready[0][1] not in self._waiting:
+            heappop(self._ready)  # it went along with another
         if not self._ready:
             return None if self.unfinished else Searcher.FINISHED  # what is running may come back
-        step = self._waiting.pop(heappop(self._ready)[1])
-        self._running[trial_id] = step
-        self._outcome(step, "running", "")
-        return {"step": step.key}
+        steps = self._taken_along(self._waiting[heappop(self._ready)[1]])
+        self._running[trial_id] = steps
+        for step in steps:
+            del self._waiting[step.key]
+            self._outcome(step, "running", "")
+        first, *others = (step.key for step in steps)
+        return {"step": first, "beside": others} if others else {"step": first}
+
+    def _taken_along(self, step: Step) -> list[Step]:
+        """Give the steps of one trial: this one with its companions or, if it has been lost before, alone."""
+        ready = [other for other in self._companions.get(step.key, ()) if self._may_go_along(other)]
+        return ready if step in ready else [step]
+
+    def _may_go_along(self, step: Step) -> bool:
+        return step.key in self._waiting and not self._open_needs[step.key] and not self._losses[step.key]
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        """Mark the trial's step by what it reported last."""
-        step = self._running.pop(trial_id, None)
-        if step is None:
-            return
-        if error:
-            self._lose(step)
-            return
+        """Mark the trial's steps by what it reported last."""
+        steps = self._running.pop(trial_id, [])
         found = result or {"state": "failed"}
-        if found.get("state") == "done":
+        ends = {end["step"]: end for end in found.get("ends", ())}
+        for step in steps:
+            end = ends.get(step.key, found)
+            if error:
+                self._lose(step, "its process was lost")
+            elif len(steps) > 1 and end.get("state") == "failed":
+                self._lose(step, f"failed beside others ({end.get('error')})")
+            else:
+                self._settle(step, end)
+
+    def _settle(self, step: Step, end: Mapping[str, Any]) -> None:
+        if end.get("state") == "done":
             self._outcome(step, "done", "")
             self._free_dependants(step)
-            return
-        self._give_up(step, "failed" if found.get("state") == "failed" else "pruned", found.get("error"))
+        elif end.get("state") == "ended":
+            self._take_back(step, "saved when told to end")
+        else:
+            self._give_up(step, "failed" if end.get("state") == "failed" else "pruned", end.get("error"))
 
-    def _lose(self, step: Step) -> None:
-        """Hand a step out again whose process was lost.
+    def _lose(self, step: Step, reason: str) -> None:
+        """Hand a step out again that lost its process, or failed in one it shared.
 
         Tune's own retries are of no use here: a step that it gives to a process that died idle fails at once.
         """
@@ -81,9 +117,12 @@ class StepSearcher(Searcher):
         if self._losses[step.key] > LOSSES:
             self._give_up(step, "failed", f"its process was lost {self._losses[step.key]} times")
             return
+        self._take_back(step, reason)
+
+    def _take_back(self, step: Step, reason: str) -> None:
         self._waiting[step.key] = step
         heappush(self._ready, (self._place[step.key], step.key))
-        self._outcome(step, "waiting", "its process was lost")
+        self._outcome(step, "waiting", reason)
 
     def _give_up(self, step: Step, state: str, reason: str | None) -> None:
         self._outcome(step, state, str(reason or "stopped early"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -11,10 +12,13 @@ import numpy as np
 import ray.data
 import torch
 import torch.distributed as dist
+from transformers import PreTrainedModel
 
 from ..data.order import Chunk
 from ..errors import BistilError, DataError
+from ..teachers.shared import Teaching
 from .data_tasks import apply, read
+from .ending import told_to_end
 from .pool import share
 
 Item = TypeVar("Item")
@@ -22,6 +26,8 @@ Product = TypeVar("Product")
 
 MAP_CPUS, READ_CPUS = 0.3, 0.1
 """CPU that a data task asks for: training processes reserve less than a core each, so that one always finds room."""
+LOOK_SECONDS = 1.0
+"""How often a step looks at most whether its sweep was told to end."""
 
 
 class RayContext:
@@ -33,6 +39,7 @@ class RayContext:
         """Report through ``report``; compute on ``device``."""
         self.rank, self.world_size, self.device = rank, world_size, device
         self.report = report
+        self._next_look = 0.0
         options = ray.data.DataContext.get_current()
         options.enable_progress_bars = False
         options.print_on_execution_start = False
@@ -64,6 +71,13 @@ class RayContext:
         """Apply in a pool of processes what ``load`` gives in each, or ``here``, where there is no room for a pool."""
         return share(load, items, self.device) or map(here, items)
 
+    def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
+        """Load the teachers: nobody in this process has them yet."""
+        return Teaching(load())
+
+    def take_turn(self, step: int) -> None:
+        """Nobody to wait for."""
+
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Stream the chunks' blocks in their order; reading runs ahead of training in other processes."""
         if not chunks:
@@ -82,6 +96,13 @@ class RayContext:
             if not mistake:
                 raise
             raise DataError(reason.splitlines()[0]) from problem
+
+    def is_to_end(self) -> bool:
+        """Tell whether the sweep was told to end; in between two looks the answer is no."""
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        return told_to_end()
 
     def wait_for_all(self) -> None:
         """Return when every rank has come here."""

@@ -18,6 +18,7 @@ from ..config_sources import load_config
 from ..errors import StorageError
 from ..locks import LOCK, Held, locked
 from ..planning.plan import Plan
+from ..planning.sharing import companions
 from ..planning.step import Step
 from ..results.records import RESULTS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
@@ -159,7 +160,7 @@ def _tune(
     from ray import tune
 
     from .cluster import connected, find_slot
-    from .ending import ending_as_ctrl_c
+    from .ending import Ending
     from .feed import Feed
     from .nodes import check_nodes
     from .scheduler import make_scheduler
@@ -169,7 +170,9 @@ def _tune(
         check_nodes(run.parent if storage_at(config.storage).is_folder else None)
         slot, parallel = find_slot(config.execution, resources, plan)
         board.placed(slot, parallel)
-        searcher = StepSearcher(plan, done, outcome)
+        shared = companions(plan) if config.execution.share_teacher else {}
+        searcher = StepSearcher(plan, done, outcome, shared)
+        ending = Ending(searcher.close)
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
         work = partial(run_kept, body=body, place=config.storage)
@@ -192,10 +195,10 @@ def _tune(
                 storage_path=str(run),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a lost step out again
-                callbacks=[Feed(board), StatusFeed(status)],
+                callbacks=[Feed(board), StatusFeed(status), ending],
             ),
         )
-        with _silent_stdout(), ending_as_ctrl_c():
+        with _silent_stdout(), ending.on_sigterm():
             tuner.fit()
     return searcher.unfinished > 0
 

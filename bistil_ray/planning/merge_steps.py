@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from ..config import RunConfig
 from ..errors import ConfigError
 from ..facts import Input, TeacherFacts
 from ..models.layers import layer_map
-from ..settings import Merging, Optimisation
+from ..settings import Merging, Optimisation, Vocabulary
 from .step import Step, make_step
 from .text_steps import Shape
 
 # Settings of the predictions, which every student made of them has in common.
 PREDICTED = ("mask", "top_k", "kept", "seed")
+# Settings of the packs that they are made of.
+PACKED = ("threshold",)
 # Settings of which students there are.
 CHOSEN = ("body", "assignments", "max_assignments")
 
@@ -38,8 +41,13 @@ def student_shape(
     return shape
 
 
+def vocabulary_of_each(config: RunConfig) -> Vocabulary:
+    """What a student of several teachers keeps of each one's vocabulary, for each language that it has."""
+    return config.vocabulary.model_copy(update={"threshold": config.merge.threshold})
+
+
 def predict_step(config: Merging, teacher: TeacherFacts, pack: Step, lang: str) -> Step:
-    """A teacher's predictions for the one language of ``pack``, which keeps the whole vocabulary."""
+    """A teacher's predictions for the one language of ``pack``, whose tokenizer is the teacher's."""
     settings = {"lang": lang, "length": pack.settings["length"]}
     settings |= {name: getattr(config, name) for name in PREDICTED}
     return make_step(
@@ -62,7 +70,8 @@ def merge_step(
     """
     languages = list(teachers)
     length = packs[languages[0]].settings["length"]
-    own = [name for name in Merging.model_fields if name not in (*Optimisation.model_fields, *PREDICTED, *CHOSEN)]
+    others = (*Optimisation.model_fields, *PACKED, *PREDICTED, *CHOSEN)
+    own = [name for name in Merging.model_fields if name not in others]
     settings = {
         "languages": languages,
         "body": body,

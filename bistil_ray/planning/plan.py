@@ -16,7 +16,7 @@ from ..facts import Facts, TeacherFacts
 from ..recipes import MERGEDISTILL, RECIPES, TEACHER
 from ..settings import Vocabulary
 from .assignments import choose_assignments
-from .merge_steps import merge_step, predict_step, student_shape
+from .merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
 from .step import Step
 from .task_steps import evaluate_step, finetune_step, task_teacher_step, tuned_student_step
 from .text_steps import (
@@ -166,10 +166,11 @@ def _merged_students(
     by_name = {ground.teacher.name: ground for ground in grounds}
     names = dict(zip(config.teachers, by_name, strict=True)) | {name: name for name in by_name}
     body = None if config.merge.body is None else names.get(config.merge.body)
+    vocabulary = vocabulary_of_each(config)
     students: list[tuple[Mapping[str, Step], Step]] = []
     for assignment in choose_assignments(config.merge, names, languages):
         teachers = {lang: by_name[name].teacher for lang, name in assignment.items()}
-        packs = {lang: add(_pack(config, facts, teachers[lang], WHOLE_VOCABULARY, lang)) for lang in languages}
+        packs = {lang: add(_pack(config, facts, teachers[lang], vocabulary, lang)) for lang in languages}
         made = {lang: add(predict_step(config.merge, teachers[lang], packs[lang], lang)) for lang in languages}
         scored = {lang: by_name[assignment[lang]].scored[lang] for lang in config.langs}
         first = next((lang for lang, name in assignment.items() if name == body), None)

@@ -12,9 +12,6 @@ from ..settings import Optimisation, TaskTeaching
 from .assignments import label
 from .step import Step, make_step
 
-# Mean pieces of a labelled sentence: only for estimates of cost.
-TOKENS_PER_SENTENCE = 32
-
 
 def task_teacher_step(
     config: RunConfig,
@@ -102,7 +99,8 @@ def finetune_step(
     }
     inputs = {**_training_inputs(task, sources), **_scoring_inputs(config, task, lang)}
     epochs = config.finetune.dense_epochs + config.finetune.sparse_epochs
-    tokens = int(epochs * sum(task.train_rows[code] for code in sources) * TOKENS_PER_SENTENCE)
+    in_epoch = task.train_tokens[config.finetune.max_length]
+    tokens = int(epochs * sum(in_epoch[code] for code in sources))
     forward = teacher.body_parameters(teacher.layers) if RECIPES[recipe].under_teacher else 0
     shape = student.settings["layers"], student.settings["hidden"]
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(*shape)) * tokens
@@ -112,7 +110,7 @@ def finetune_step(
 
 def _tokens(task: TaskFacts, phase: TaskTeaching) -> int:
     epochs = phase.epochs + (0.0 if phase.density is None else phase.sparse_epochs)
-    return int(epochs * sum(task.train_rows.values()) * TOKENS_PER_SENTENCE)
+    return int(epochs * sum(task.train_tokens[phase.max_length].values()))
 
 
 def _task_settings(config: RunConfig, task: TaskFacts) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         l1=settings["l1"],
         checkpoints=job.folder / "checkpoints",
         report=context.report,
+        is_to_end=context.is_to_end,
         writes=context.rank == 0,
     )
     delta = _difference(model, tuning, encoder, _meta(job, settings["density"]))

@@ -45,6 +45,7 @@ class BlockStream:
             chunks = chunks_from(files, mix(self.seed, index), seen * self.batch_size, (end - seen) * self.batch_size)
             streams.append(context.blocks(chunks, self.batch_size))
         for step in range(start, stop):
+            context.take_turn(step)
             language = turns.at(step)
             ids = torch.from_numpy(next(streams[language]).astype(np.int64))
             yield self._prepare(ids, language, step, context)

@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from ..data.order import Chunk, read_chunk
+from ..teachers.shared import Teaching
 
 Item = TypeVar("Item")
 Product = TypeVar("Product")
@@ -58,8 +60,17 @@ class Context(Protocol):
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T)."""
 
+    def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
+        """Give the teachers that ``load`` gives; students that train side by side have them in common."""
+
+    def take_turn(self, step: int) -> None:
+        """Return when this student may train on batch ``step``; of several, one trains at a time."""
+
     def report(self, metrics: dict[str, Any]) -> None:
         """Tell how far the step has come; every rank reports equally often."""
+
+    def is_to_end(self) -> bool:
+        """Tell whether the step should save and end; once one rank is told so, all end."""
 
     def wait_for_all(self) -> None:
         """Return when every rank has come here."""
@@ -99,10 +110,21 @@ class LocalContext:
                 yield rest[:batch_size]
                 rest = rest[batch_size:]
 
+    def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
+        """Load the teachers: nobody has them yet."""
+        return Teaching(load())
+
+    def take_turn(self, step: int) -> None:
+        """Nobody to wait for."""
+
     def report(self, metrics: dict[str, Any]) -> None:
         """Pass metrics on."""
         if self._report is not None:
             self._report(metrics)
+
+    def is_to_end(self) -> bool:
+        """Nobody to tell: the process itself hears signals."""
+        return False
 
     def wait_for_all(self) -> None:
         """Nobody to wait for."""

@@ -8,6 +8,7 @@ teacher's states.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from ..models.layers import Alignment, LayerChoice, align_layers
 from ..models.loading import load_masked_lm, load_tokenizer
 from ..models.projection import save_projections
 from ..models.student import cut_vocabulary, vocabulary_names
+from ..planning.sharing import corrupted_share
 from ..sparse.cut import cut_rows
 from ..storage import read_result
 from ..teachers.adapted import adapted
 from ..teachers.constant import check_states
+from ..teachers.shared import Teaching
 from ..train.baselines import RelationDistillation, TripleDistillation
 from ..train.loop import Objective
 from ..train.masked_lm import MaskedLanguageModelling, MaskedTokens
@@ -35,9 +38,6 @@ from .new_student import NewStudent, new_student
 from .on_text import train_on_text
 from .task_teacher import language_sfts
 
-LEAST_MASK = 0.15
-"""A masked language model needs something to predict, even where distillation corrupts nothing."""
-
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Distil a student, measure it on held-out text, save it."""
@@ -45,13 +45,10 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         return {"student": job.inputs["student"], "bits_per_character": {}, "tokens": 0, "seconds": 0.0}
     settings, pack = job.settings, job.needs["pack"]
     tokenizer = load_tokenizer(str(pack / "tokenizer"))
-    teacher, *speakers = (model.to(context.device) for model in _teachers(job, pack))
-    _check_teachers([teacher, *speakers], job)
-    student = new_student(teacher, settings, pack)
-    objective = _objective(teacher, speakers, student, settings)
-    predicts = settings["objective"] != "states" or settings["logit_weight"] or settings["label_weight"]
-    mask = max(settings["mask"], LEAST_MASK) if predicts else settings["mask"]
-    result = train_on_text(job, context, objective, student.model, tokenizer, mask, "student")
+    teaching = context.teaching(partial(_teachers, job, pack, context.device))
+    student = new_student(teaching.models[0], settings, pack)
+    objective = _objective(teaching, student, settings)
+    result = train_on_text(job, context, objective, student.model, tokenizer, corrupted_share(settings), "student")
     if student.projections and context.rank == 0:
         save_projections(student.projections, job.folder / "student")
     return {**result, "layer_choice": student.choice}
@@ -65,14 +62,16 @@ def alignment_of(student: PreTrainedModel, teacher: PreTrainedModel, choice: Lay
     return family.comparable_maps(seen, taught, pairs)
 
 
-def _teachers(job: Job, pack: Path) -> list[PreTrainedModel]:
+def _teachers(job: Job, pack: Path, device: torch.device) -> list[PreTrainedModel]:
     """Load the teacher, cut to the pack's vocabulary, and after it one model for each language it is adapted to."""
     teacher = load_masked_lm(job.inputs["teacher"])
     kept = np.load(pack / "kept.npy", allow_pickle=False)
     rows = vocabulary_names(teacher)
     sfts = [cut_rows(sft, kept, rows) for sft in language_sfts(job, teacher, list(read_result(pack)["languages"]))]
     cut_vocabulary(teacher, kept)
-    return [teacher, *(adapted(teacher, sft) for sft in sfts)]
+    teachers = [model.to(device) for model in (teacher, *(adapted(teacher, sft) for sft in sfts))]
+    _check_teachers(teachers, job)
+    return teachers
 
 
 def _check_teachers(teachers: list[PreTrainedModel], job: Job) -> None:
@@ -83,28 +82,25 @@ def _check_teachers(teachers: list[PreTrainedModel], job: Job) -> None:
         check_states(teacher, block, job.inputs["teacher"])
 
 
-def _objective(
-    teacher: PreTrainedModel,
-    speakers: list[PreTrainedModel],
-    student: NewStudent,
-    settings: Any,  # noqa: ANN401
-) -> Objective:
-    kind, model = settings["objective"], student.model
+def _objective(teaching: Teaching, student: NewStudent, settings: Any) -> Objective:  # noqa: ANN401
+    teacher, *speakers = teaching.models
+    kind, model, look = settings["objective"], student.model, teaching.look
     if kind == "masked-lm":
         return MaskedLanguageModelling(model)
     if kind == "distilmbert":
-        return TripleDistillation(model, teacher)
+        return TripleDistillation(model, teacher, look)
     if kind == "relations":
         heads = choose_relation_heads(model.config.hidden_size, teacher.config.hidden_size, settings["relation_heads"])
         layer = settings["relation_layer"]
         last = teacher.config.num_hidden_layers - 1
-        return RelationDistillation(model.base_model, teacher.base_model, last if layer is None else layer, heads)
+        layer = last if layer is None else layer
+        return RelationDistillation(model.base_model, teacher.base_model, layer, heads, look)
     weights = {"hidden": settings["hidden_weight"], "attention": settings["attention_weight"]}
     pairs = alignment_of(model, teacher, student.choice)
     if not settings["logit_weight"] and not settings["label_weight"]:
         # The heads take no part, as in the paper: the bare encoders are compared.
         bare = [speaker.base_model for speaker in speakers or [teacher]]
-        return Distillation(model.base_model, bare, pairs, weights, projections=student.projections)
+        return Distillation(model.base_model, bare, pairs, weights, projections=student.projections, look=look)
     weights |= {"logits": settings["logit_weight"], "labels": settings["label_weight"]}
     tokens = MaskedTokens()
     return Distillation(
@@ -116,4 +112,5 @@ def _objective(
         settings["temperature"],
         student.projections,
         tokens.places,
+        look=look,
     )

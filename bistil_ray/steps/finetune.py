@@ -59,6 +59,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         head=head_parameters(student),
         checkpoints=job.folder / "checkpoints",
         report=context.report,
+        is_to_end=context.is_to_end,
         writes=context.rank == 0,
     )
     result = _finish(job, student, tokenizer, tuning) if context.rank == 0 else {}

@@ -47,6 +47,7 @@ def train_on_text(
         checkpoints=job.folder / "checkpoints",
         report=context.report,
         after_step=examine,
+        is_to_end=context.is_to_end,
         writes=context.rank == 0,
     )
     if context.rank == 0:

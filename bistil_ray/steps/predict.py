@@ -1,8 +1,8 @@
 """Step ``predict``: one teacher's predictions for the masked tokens of one language's text.
 
-The pack has one language and the teacher's whole vocabulary. Product: ``predictions/*.parquet``, one file for each of
-the pack's; those that are there are not made again. Where devices are idle, several processes predict side by side.
-Every merging student that takes this teacher for this language shares the step.
+The pack has one language; the teacher is cut to the tokens that it kept. Product: ``predictions/*.parquet``, one file
+for each of the pack's; those that are there are not made again. Where devices are idle, several processes predict side
+by side. Every merging student that takes this teacher for this language shares the step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import torch
 
 from ..data.masking import MaskingVocabulary
 from ..data.order import count_blocks
+from ..errors import ConfigError
 from ..models.loading import load_masked_lm, load_tokenizer
+from ..models.student import cut_vocabulary
 from ..teachers.constant import check_states
 from ..teachers.predictions import Predictor
 from .blocks import held_out_blocks, training_files
@@ -50,11 +52,18 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 
 def load_predictor(job: Job, device: torch.device) -> Predictor:
-    """Load the teacher of a ``predict`` step."""
-    settings = job.settings
+    """Load the teacher of a ``predict`` step; ConfigError where too few of its tokens stay for ``top_k`` of them."""
+    settings, pack = job.settings, job.needs["pack"]
+    vocabulary = MaskingVocabulary.from_tokenizer(load_tokenizer(pack / "tokenizer"))
+    if settings["top_k"] >= vocabulary.vocab_size:
+        raise ConfigError(
+            f"merge.top_k is {settings['top_k']}, but {vocabulary.vocab_size} tokens of {job.inputs['teacher']} stay "
+            f"for {settings['lang']!r}: lower merge.threshold or merge.top_k (--threshold, --top-k)"
+        )
+    teacher = cut_vocabulary(load_masked_lm(job.inputs["teacher"]), np.load(pack / "kept.npy", allow_pickle=False))
     return Predictor(
-        load_masked_lm(job.inputs["teacher"]).to(device),
-        MaskingVocabulary.from_tokenizer(load_tokenizer(job.needs["pack"] / "tokenizer")),
+        teacher.to(device),
+        vocabulary,
         mask=settings["mask"],
         top_k=settings["top_k"],
         seed=settings["seed"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,19 @@ def run_in_turn(job: Job, run: Callable[[Job], dict[str, Any]]) -> dict[str, Any
 
     Runs share steps, and two of them may come to one at the same time.
     """
-    if not is_done(job.folder):
-        with locked_in_turn(job.folder / LOCK):
+    with in_turn([job]) as left:
+        return run(job) if left else read_result(job.folder)
+
+
+@contextmanager
+def in_turn(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Give those of some steps that are still to be run, as soon as no other process runs any of them."""
+    with ExitStack() as mine:
+        # In one order for all, so that two runs never wait for each other.
+        for job in sorted(jobs, key=lambda job: job.folder):
             if not is_done(job.folder):
-                return run(job)
-    return read_result(job.folder)
+                mine.enter_context(locked_in_turn(job.folder / LOCK))
+        yield [job for job in jobs if not is_done(job.folder)]
 
 
 def run_step(job: Job, context: Context) -> dict[str, Any]:
@@ -96,17 +105,17 @@ def _drop_checkpoints(job: Job, context: Context) -> None:
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
-    """Write what the package's modules log into ``file``, which appears with the first line."""
+    """Write what the package's modules log in this thread into ``file``, which appears with the first line."""
     logger = logging.getLogger(__package__.partition(".")[0])
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    before = logger.level
+    own = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == own)
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)  # and left so: other steps of this process may still write their logs
     try:
         yield
     finally:
-        logger.setLevel(before)
         logger.removeHandler(handler)
         handler.close()
 

@@ -54,6 +54,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             lambda start: batches(start, dense.steps),
             checkpoints=checkpoints,
             report=context.report,
+            is_to_end=context.is_to_end,
             writes=writes,
         )
     else:
@@ -66,6 +67,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             head=head_parameters(model),
             checkpoints=checkpoints,
             report=context.report,
+            is_to_end=context.is_to_end,
             writes=writes,
         )
     if context.rank == 0:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from .learned import Learned
 from .memory import Fitting
 from .notice import TERMINATED, notice
 from .numbers import count_skipped, follow_loss, is_finite, loss_warning
@@ -101,21 +102,24 @@ def run_phase(
     masks: Mapping[str, Tensor] | None = None,
     pull: Pull | None = None,
     after_step: Callable[[Progress], None] = lambda progress: None,
+    is_to_end: Callable[[], bool] = lambda: False,
     writes: bool = True,
 ) -> Progress:
     """Train ``objective.model`` for ``phase.steps`` steps and give the final progress.
 
     ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. With ``checkpoints`` the
-    phase continues from the newest one there; only a rank that ``writes`` saves. ``masks`` (by parameter name) multiply
-    gradients before clipping: parameters outside stay exactly as they are. Before that ``pull`` adds its gradients, and
-    the term ``l1``. Raises TrainingError when steps keep giving NaN or infinity and when single rows do not fit into
-    memory; SystemExit, after saving, when a process is told to end.
+    phase continues from the newest one there; only a rank that ``writes`` saves. Where a parameter has one of ``masks``
+    (by name) only the entries inside learn and count when clipping; those outside stay exactly as they are. Before
+    clipping ``pull`` adds its gradients, and the term ``l1``. Raises TrainingError when steps keep giving NaN or
+    infinity and when single rows do not fit into memory; SystemExit, after saving, when told to end, by SIGTERM or by
+    ``is_to_end``.
     """
-    model = objective.model
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    optimizer = make_optimizer(named.values(), phase.lr)
+    named = {name: parameter for name, parameter in objective.model.named_parameters() if parameter.requires_grad}
+    learned = Learned(named, masks)
+    optimizer = make_optimizer(learned.moved.values(), phase.lr)
     progress = Progress()
-    if checkpoints is not None and (facts := load_checkpoint(checkpoints, model, optimizer)):
+    if checkpoints is not None and (facts := load_checkpoint(checkpoints, learned.moved, optimizer)):
+        learned.put_back()
         progress = Progress(**facts)
         log.info("continuing at step %d of %d", progress.step, phase.steps)
     fitting = Fitting(progress.cuts)
@@ -123,19 +127,20 @@ def run_phase(
     saved = time.monotonic()
     began = saved - progress.seconds
     stream = batches(progress.step) if progress.step < phase.steps else iter(())
-    with notice() as is_to_end:
+    with notice() as is_signalled:
         while progress.step < phase.steps:
             batch = [{name: value.to(device) for name, value in micro.items()} for micro in next(stream)]
             torch.manual_seed(mix(phase.seed, progress.step))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(phase.lr, progress.step, phase.steps, phase.warmup)
-            terms, norm = train_step(objective, named, optimizer, batch, phase, masks, pull, fitting)
+            terms, norm = train_step(objective, learned, optimizer, batch, phase, pull, fitting)
             progress.cuts = fitting.cuts
             count_skipped(progress, terms, norm, _language(batch, phase))
             progress.step += 1
             follow_loss(progress, phase, terms, norm)
             # All ranks end together: one that went alone would leave the others waiting for it.
-            tokens, ending = total([sum(int(micro["attention_mask"].sum()) for micro in batch), is_to_end()])
+            told = is_signalled() or is_to_end()
+            tokens, ending = total([sum(int(micro["attention_mask"].sum()) for micro in batch), told])
             progress.tokens += int(tokens)
             progress.seconds = time.monotonic() - began
             progress.terms = terms
@@ -144,7 +149,7 @@ def run_phase(
             after_step(progress)
             due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == phase.steps or ending
             if checkpoints is not None and writes and due:
-                save_checkpoint(checkpoints, progress.step, model, optimizer, vars(progress))
+                save_checkpoint(checkpoints, progress.step, learned.moved, optimizer, vars(progress))
                 saved = time.monotonic()
             if ending:
                 log.warning("told to end: saved at step %d of %d", progress.step, phase.steps)
@@ -154,37 +159,34 @@ def run_phase(
 
 def train_step(
     objective: Objective,
-    named: Mapping[str, nn.Parameter],
+    learned: Learned,
     optimizer: torch.optim.Optimizer,
     batch: Sequence[Batch],
     phase: Phase,
-    masks: Mapping[str, Tensor] | None = None,
     pull: Pull | None = None,
     fitting: Fitting | None = None,
 ) -> tuple[dict[str, float], float]:
     """Take one optimiser step; give the loss by term and the gradient norm before clipping, both over all ranks.
 
-    A step whose loss or gradient is not finite changes nothing. ``fitting`` remembers what memory allows.
+    ``optimizer`` is one of ``learned.moved``. A step whose loss or gradient is not finite changes nothing. ``fitting``
+    remembers what memory allows.
     """
     counts = _global_counts(objective, batch)
     terms = (fitting or Fitting()).run(
         batch,
         lambda parts: _accumulate(objective, parts, counts, phase.precision),
-        lambda: optimizer.zero_grad(set_to_none=True),
+        objective.model.zero_grad,
     )
-    sum_gradients(named.values())
+    sum_gradients(learned.whole.values())
     terms = dict(zip(terms, total(list(terms.values())), strict=True))
     if pull is not None:
-        terms["l1"] = pull.add_gradients(named)
-    if masks is not None:
-        for name, mask in masks.items():
-            gradient = named[name].grad
-            if gradient is not None:
-                gradient.mul_(mask)
-    norm = float(nn.utils.clip_grad_norm_(named.values(), phase.clip))
+        terms["l1"] = pull.add_gradients(learned.whole)
+    learned.take_gradients()
+    norm = float(nn.utils.clip_grad_norm_(learned.moved.values(), phase.clip))
     if is_finite(terms, norm):
         optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+        learned.put_back()
+    optimizer.zero_grad()
     return terms, norm
 
 

@@ -5,8 +5,7 @@ Every loss term names the count it is divided by, so that the loop can pass the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +24,8 @@ from ..losses.precision import at_least_float32
 from ..models.families import family_of
 from ..models.heads import model_inputs
 from ..models.layers import Alignment
-from ..models.logits_at import head_looking_at
-from ..models.states import Observed, observe
+from ..models.look import Look, Places, Wanted, look_at
+from ..models.states import Observed
 from ..sparse.delta import SparseDelta
 from ..teachers.adapted import shifted_parameters
 from .loop import Batch, Counts
@@ -53,7 +52,7 @@ class Distillation:
     (``labels``, which the paper leaves out) run over decisions that have a right answer and are summed over kinds of
     them. ``places`` says which positions (BT) of a batch the heads look at; all of them if not given. ``reference``
     takes padding as the published implementation does: hidden states of padding count, rows of padded queries count.
-    All models read the same ids.
+    ``look`` is how teachers are looked at. All models read the same ids.
     """
 
     model: PreTrainedModel
@@ -63,8 +62,9 @@ class Distillation:
     decisions: Decisions | None = None
     temperature: float = 2.0
     projections: Sequence[Tensor] = ()
-    places: Callable[[Batch], Tensor] | None = None
+    places: Places | None = None
     reference: bool = False
+    look: Look = look_at
 
     def __post_init__(self) -> None:
         """Freeze the teachers."""
@@ -80,8 +80,8 @@ class Distillation:
             "attention": float((lengths * valid.shape[1]).sum() if self.reference else lengths.square().sum()),
         }
         counts = {name: count for name, count in counts.items() if self._weight(name)}
-        if self.decisions is not None:
-            for name, targets_N in self.decisions.targets(batch).items():
+        if (decisions := self._heard()) is not None:
+            for name, targets_N in decisions.targets(batch).items():
                 counts |= {term: _answered(targets_N) for term in self._terms(name)}
         return counts
 
@@ -93,12 +93,8 @@ class Distillation:
         hidden = bool(self._weight("hidden"))
         attention = bool(self._weight("attention") and pairs.student_attention)
         with torch.no_grad():
-            taught = self._observed(
-                teacher, batch, pairs.teacher_hidden if hidden else (), pairs.teacher_attention if attention else ()
-            )
-        seen = self._observed(
-            self.model, batch, pairs.student_hidden if hidden else (), pairs.student_attention if attention else ()
-        )
+            taught = self.look(teacher, batch, self._wanted(teacher, pairs.teacher_hidden, pairs.teacher_attention))
+        seen = look_at(self.model, batch, self._wanted(self.model, pairs.student_hidden, pairs.student_attention))
         losses: dict[str, Tensor] = {}
         full = bool(valid.all())
         if hidden:
@@ -109,9 +105,9 @@ class Distillation:
             queries = torch.ones_like(valid) if self.reference else valid
             counted = None if full else queries[:, :, None] * valid[:, None, :]
             losses["attention"] = self._weight("attention") * _map_distance(seen, taught, counted, counts["attention"])
-        if self.decisions is not None and (self._weight("logits") or self._weight("labels")):
-            right = self.decisions.targets(batch)
-            ours, theirs = (self.decisions.logits(output, batch) for output in (seen.output, taught.output))
+        if (decisions := self._heard()) is not None:
+            right = decisions.targets(batch)
+            ours, theirs = (decisions.logits(output, batch) for output in (seen.output, taught.output))
             for name, targets_N in right.items():
                 rows_N = targets_N != IGNORED
                 for term, weight in self._terms(name).items():
@@ -124,18 +120,23 @@ class Distillation:
                     losses[term] = weight * loss
         return losses
 
+    def _heard(self) -> Decisions | None:
+        """Give the decisions if a term of theirs has a weight; batches without labels do where none has."""
+        return self.decisions if self._weight("logits") or self._weight("labels") else None
+
     def _terms(self, decision: str) -> dict[str, float]:
         """Name the terms of one kind of decision that have a weight: the teacher's logits, the right answers."""
         terms = {decision: self._weight("logits"), f"{decision}_labels": self._weight("labels")}
         return {term: weight for term, weight in terms.items() if weight}
 
-    def _observed(self, model: PreTrainedModel, batch: Batch, hidden: Sequence[int], layers: Sequence[int]) -> Observed:
-        """Look at states and, of attention, at what its maps are made of; at the maps where only the model knows."""
-        inputs = model_inputs(model, batch)
-        with nullcontext() if self.places is None else head_looking_at(model, self.places(batch)):
-            if family_of(model.config).own_attention is None:
-                return observe(model, inputs, hidden, (), vectors=layers)
-            return observe(model, inputs, hidden, layers)
+    def _wanted(self, model: PreTrainedModel, hidden: Sequence[int], layers: Sequence[int]) -> Wanted:
+        """Want states and, of attention, what its maps are made of; the maps where only the model knows."""
+        states = tuple(hidden) if self._weight("hidden") else ()
+        maps = tuple(layers) if self._weight("attention") else ()
+        places = () if self.places is None else (self.places,)
+        if family_of(model.config).own_attention is None:
+            return Wanted(states, vectors=maps, places=places)
+        return Wanted(states, maps=maps, places=places)
 
     def _weight(self, name: str) -> float:
         return self.weights.get(name, 0.0)

@@ -49,6 +49,7 @@ def tune_sparsely(
     l1: float = 0.0,
     checkpoints: Path | None = None,
     report: Report = lambda metrics: None,
+    is_to_end: Callable[[], bool] = lambda: False,
     writes: bool = True,
 ) -> SparseTuning:
     """Run LT-SFT on ``objective.model``, which ends with the sparse solution.
@@ -76,6 +77,7 @@ def tune_sparsely(
             report=lambda metrics: report({"phase": name, **metrics}),
             masks=masks,
             pull=pull,
+            is_to_end=is_to_end,
             writes=writes,
         )
 

@@ -1,6 +1,6 @@
 """Checkpoints of a training phase: safetensors and JSON only, written whole or not at all, checked when read.
 
-A checkpoint is a folder ``step-000123/`` with the trainable parameters, the optimiser's tensors and ``state.json``,
+A checkpoint is a folder ``step-000123/`` with the parameters of an optimiser, its tensors for each and ``state.json``,
 which holds what else there is to know and a digest of it all.
 Randomness needs no saving: every generator is derived from (seed, step).
 """
@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,18 @@ TENSORS = "state.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, facts: dict[str, Any]
+    folder: Path,
+    step: int,
+    named: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    facts: dict[str, Any],
 ) -> None:
-    """Write the checkpoint of ``step`` into ``folder`` and drop all but the newest two."""
-    names = _names(model, optimizer)
-    tensors = {f"model/{name}": parameter.detach() for name, parameter in _trainable(model).items()}
+    """Write the checkpoint of ``step`` into ``folder`` and drop all but the newest two.
+
+    ``named`` are the parameters of the ``optimizer``: whole ones of a model, or rows of chosen entries.
+    """
+    names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
+    tensors = {f"model/{name}": parameter.detach() for name, parameter in named.items()}
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             tensors[f"optimizer/{key}/{names[parameter]}"] = torch.as_tensor(value)
@@ -49,7 +57,9 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+def load_checkpoint(
+    folder: Path, named: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> dict[str, Any] | None:
     """Restore the newest readable checkpoint; give its facts, or None where there is none.
 
     A checkpoint that cannot be read is passed over for an older one, with a warning in the log.
@@ -60,21 +70,12 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
             facts: dict[str, Any] = known["facts"]
             if _digest(path / TENSORS, facts) != known["digest"]:
                 raise ValueError("it is damaged")
-            _restore(load_file(path / TENSORS), model, optimizer)
+            _restore(load_file(path / TENSORS), named, optimizer)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as problem:
             log.warning("checkpoint %s cannot be used (%s); trying an older one", path, problem)
             continue
         return facts
     return None
-
-
-def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[Tensor, str]:
-    known = {parameter: name for name, parameter in _trainable(model).items()}
-    return {parameter: known[parameter] for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def _digest(tensors: Path, facts: dict[str, Any]) -> str:
@@ -84,8 +85,9 @@ def _digest(tensors: Path, facts: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    parameters = _trainable(model)
+def _restore(
+    tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+) -> None:
     held = {name.removeprefix("model/") for name in tensors if name.startswith("model/")}
     if held != parameters.keys():
         raise ValueError("it is of another model")

@@ -18,6 +18,9 @@ def merge(
     corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
     out: Annotated[Path, typer.Option(help="New folder for the student.")],
     top_k: Annotated[int | None, typer.Option(help="Tokens kept of each prediction: merge.top_k.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Keep tokens at least this frequent in a language's text: merge.threshold.")
+    ] = None,
     body: Annotated[
         str | None, typer.Option(help="The teacher whose layers the student starts from; chance if not given.")
     ] = None,
@@ -31,13 +34,14 @@ def merge(
     from bistil_ray.assignment import check_predictions, language_of, parse_assignment
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher
-    from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape
-    from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step
+    from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
+    from bistil_ray.planning.text_steps import pack_step
 
     from .single import carry_out
 
     places = parse_assignment(teachers)
-    chosen = [] if top_k is None else [f"merge.top_k={top_k}"]
+    given = {"merge.top_k": top_k, "merge.threshold": threshold}
+    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
     flags = {
         "teachers": list(places.values()), "langs": list(places), "corpora": corpora, "seed": seed, "task_data": "",
         "merge.body": body,
@@ -50,8 +54,9 @@ def merge(
     shape = student_shape(assigned, start, layers, hidden)
     check_predictions(facts.values(), config.merge.top_k)
     texts = {lang: look_at_corpus(corpora, lang, config.text_column) for lang in assigned}
+    vocabulary = vocabulary_of_each(config)
     packs = {
-        lang: pack_step((lang,), config.text_column, WHOLE_VOCABULARY, config.packing, teacher.tokenizer, texts)
+        lang: pack_step((lang,), config.text_column, vocabulary, config.packing, teacher.tokenizer, texts)
         for lang, teacher in assigned.items()
     }
     predictions = {lang: predict_step(config.merge, teacher, packs[lang], lang) for lang, teacher in assigned.items()}

@@ -31,8 +31,9 @@ def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
     left = [step for step in plan if step.key not in done]
     flops = sum(step.flops for step in left)
     cluster = _cluster(config.execution)
-    speed = cluster.gpus * GPU_FLOPS or cluster.cpus * CPU_CORE_FLOPS
-    seconds = flops / speed + SECONDS_PER_STEP * len(left) / max(1.0, cluster.cpus)
+    cores = max(1.0, cluster.cpus)  # a head may have none
+    speed = cluster.gpus * GPU_FLOPS or cores * CPU_CORE_FLOPS
+    seconds = flops / speed + SECONDS_PER_STEP * len(left) / cores
     return {
         **plan.to_dict(),
         "done": sorted(done),
@@ -87,9 +88,11 @@ def _remarks(data: dict[str, Any]) -> list[str]:
 
 
 def _cluster(execution: Execution) -> Resources:
-    from bistil_ray.distributed.cluster import connected, local_resources
+    from bistil_ray.distributed.cluster import connected, local_resources, resources_to_come
     from bistil_ray.distributed.joining import cluster_to_join
 
+    if execution.autoscaling:
+        return resources_to_come(execution)
     if cluster_to_join(execution.address) is None:
         return local_resources()
     with connected(execution) as resources:

@@ -52,6 +52,10 @@ def sweep(
     gpus_per_worker: Annotated[float | None, typer.Option(help="GPUs for each worker; may be a fraction.")] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
     max_parallel: Annotated[int | None, typer.Option(help="At most so many steps side by side.")] = None,
+    share_teacher: Annotated[
+        bool | None,
+        typer.Option("--share-teacher", help="Students of one teacher, language and seed share its forward passes."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any key of the configuration: key=value.")
     ] = None,
@@ -66,6 +70,7 @@ def sweep(
         "task_data": task_data, "task_sources": task_sources, "layers": layers, "hidden": hidden,
         "densities": densities, "recipes": recipes, "seeds": seeds, "storage": storage, "name": name,
         "workers": workers, "gpus_per_worker": gpus_per_worker, "address": address, "max_parallel": max_parallel,
+        "share_teacher": share_teacher,
     }  # fmt: skip
     console = stderr() if as_json else stdout()
     resolved = _resolve(config, settings or [], flags, console)

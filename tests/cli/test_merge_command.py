@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from bistil_ray.models.language_tokenizers import tokenizer_for
+from bistil_ray.vocab.union import ROLES
 
 FEW = ("merge.steps=4", "merge.batch_size=4", "packing.length=16", "packing.held_out=0.1", "merge.evaluations=2")
 SMALL = ("--layers", "1", "--hidden", "16", "--top-k", "3")
@@ -60,6 +61,29 @@ def test_teachers_of_one_family_give_a_merged_tokenizer_too(merge: Callable[...,
     assert tokenizer_for(out, "en")(text)["input_ids"] == ids
 
 
+@pytest.mark.parametrize("trimmed_before", [False, True])
+def test_rare_tokens_are_left_out_by_a_threshold_or_by_trimming_the_teachers_before(
+    merge: Callable[..., Path], bistil: Run, bert_folder: Path, xlmr_folder: Path, tiny_data: Path, tmp_path: Path,
+    trimmed_before: bool,
+) -> None:  # fmt: skip
+    teachers, cut = {"en": bert_folder, "sw": xlmr_folder}, ("--threshold", "0.01")
+    whole = sum(len(AutoTokenizer.from_pretrained(teacher)) for teacher in teachers.values()) - len(ROLES)
+    if trimmed_before:
+        for lang, teacher in teachers.items():
+            teachers[lang] = tmp_path / f"trimmed-{lang}"
+            places = ("--corpora", str(tiny_data / "corpora"), "--out", str(teachers[lang]))
+            ended = bistil("trim", "--teacher", str(teacher), "--langs", lang, *places, *cut)
+            assert ended.code == 0, ended.stderr
+        cut = ()
+    out = merge(",".join(f"{lang}={teacher}" for lang, teacher in teachers.items()), *SMALL, *cut)
+    model = AutoModelForMaskedLM.from_pretrained(out)
+    assert model.config.vocab_size < whole / 2
+    for lang in teachers:
+        inputs = tokenizer_for(out, lang)("Amina sings 日本 before kabla ya usiku.", return_tensors="pt")
+        assert inputs["input_ids"].max() < model.config.vocab_size
+        assert torch.isfinite(model(**inputs).logits).all()
+
+
 @pytest.mark.parametrize(
     ("teachers", "flags", "says"),
     [
@@ -73,6 +97,7 @@ def test_teachers_of_one_family_give_a_merged_tokenizer_too(merge: Callable[...,
         ("en={teacher}", ("--set", "packing.length=256"), "packing.length is 256, but"),
         ("en={teacher}", ("--top-k", "100000"), "merge.top_k is 100000, but"),
         ("en={teacher}", ("--top-k", "0"), "merge.top_k is 0"),
+        ("en={teacher}", ("--threshold", "1.5"), "merge.threshold is 1.5"),
         ("en={teacher}", ("--set", "merge.mlm_weight=1.5"), "merge.mlm_weight is 1.5"),
         ("en={teacher}", ("--set", "merge.rest=true", "--set", "merge.kept=drawn"), "merge.rest is true, but"),
         ("en={teacher}", ("--body", "elsewhere"), "--body 'elsewhere' is none of --teachers"),

@@ -64,6 +64,13 @@ def test_json_is_nothing_but_data(sweep: Bistil, tmp_path: Path) -> None:
     assert data["config"]["densities"] == [0.02, 0.08, 0.32]
 
 
+def test_the_time_on_a_cluster_that_grows_is_that_on_what_it_grows_to(sweep: Bistil) -> None:
+    grown = ("--set", "execution.autoscaling=true", "--gpus-per-worker", "1", "--max-parallel", "4")
+    estimate = json.loads(sweep("--json", *grown)[1])["estimate"]
+    assert (estimate["gpus"], estimate["cpus"]) == (4, 4)
+    assert 0 < estimate["hours"] < json.loads(sweep("--json")[1])["estimate"]["hours"]
+
+
 def test_nothing_is_written(sweep: Bistil, tmp_path: Path) -> None:
     sweep("--name", "mine")
     assert list((tmp_path / "runs").iterdir()) == []

@@ -20,7 +20,7 @@ from docs.reading import ROOT, documents, examples, inline_code, links
 from docs.reference import PAGES
 
 DOCUMENTS = [pytest.param(path, id=path.stem) for path in documents()]
-FILES = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:md|py|sh|yaml|toml)")
+FILES = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:md|py|sh|yaml|toml)\b")
 NOT_OURS = {"mine.yaml", "config.yaml"}
 """A user's file, and that of a run."""
 

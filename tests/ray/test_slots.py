@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bistil_ray.distributed.cluster import Resources, find_slot
+from bistil_ray.distributed.cluster import Resources, find_slot, resources_to_come
 from bistil_ray.errors import ConfigError
 from bistil_ray.planning.plan import Plan
+from bistil_ray.planning.step import Step
 from bistil_ray.settings import Execution
 
 GB = 1e9
@@ -74,6 +75,17 @@ def test_memory_limits_how_many_run() -> None:
     assert find_slot(Execution(), cpus(64, memory=1 * GB), LARGE)[1] == 1, "one is always tried"
 
 
+def test_students_that_share_their_teacher_need_their_room_in_one_process() -> None:
+    students = [
+        Step("distil", {"objective": "relations", "mask": 0.15, "seed": 0}, {}, {}, name, {})
+        for name in ("a", "b", "c")
+    ]
+    plan = Plan(tuple(students), LARGE.largest_model)
+    assert find_slot(Execution(), cpus(64, memory=20 * GB), plan)[1] == 2
+    assert find_slot(Execution(share_teacher=True), cpus(64, memory=20 * GB), plan)[1] == 1
+    assert find_slot(Execution(share_teacher=True), cpus(64, memory=30 * GB), plan)[1] == 2
+
+
 def test_the_user_can_ask_for_fewer() -> None:
     assert find_slot(Execution(max_parallel=1), cpus(64), PLAN)[1] == 1
     assert find_slot(Execution(max_parallel=9), cpus(64), PLAN)[1] == 4
@@ -83,6 +95,9 @@ def test_on_a_cluster_that_grows_the_user_says_how_far() -> None:
     execution = Execution(autoscaling=True, gpus_per_worker=1, max_parallel=8)
     slot, parallel = find_slot(execution, cpus(2), PLAN)
     assert (slot.launcher, slot.gpus, parallel) == ("train", 1, 8), "its nodes are not there yet"
+    assert find_slot(execution, cpus(0), PLAN)[1] == 8, "not even one"
+    grown = resources_to_come(Execution(autoscaling=True, gpus_per_worker=0.5, max_parallel=8, workers=2))
+    assert (grown.cpus, grown.gpus) == (16, 8)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +108,7 @@ def test_on_a_cluster_that_grows_the_user_says_how_far() -> None:
         (Execution(workers=4), gpus(2), "needs 4 GPUs, but the cluster has 2"),
         (Execution(gpus_per_worker=1), cpus(8), "needs 1 GPUs, but the cluster has 0"),
         (Execution(workers=8), cpus(4), "needs 8 CPUs, but the cluster has 4"),
+        (Execution(), cpus(0), "has 0 .if it grows on demand: --set execution.autoscaling=true"),
         (Execution(workers=2, launcher="process"), cpus(8), "--workers 2 needs Ray Train"),
     ],
 )

@@ -92,11 +92,12 @@ def test_an_sft_that_would_run_code(write: Callable[[Any, Path], None], trap: An
 def test_a_checkpoint_that_would_run_code(write: Callable[[Any, Path], None], trap: Any, tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
     optimizer = torch.optim.AdamW(model.parameters())
-    save_checkpoint(tmp_path, 3, model, optimizer, {})
+    named = dict(model.named_parameters())
+    save_checkpoint(tmp_path, 3, named, optimizer, {})
     (checkpoint,) = checkpoints(tmp_path)
     for name in ("state.safetensors", "state.json", "state.pkl", "optimizer.pt"):
         write(trap, checkpoint / name)
-    assert load_checkpoint(tmp_path, model, optimizer) is None
+    assert load_checkpoint(tmp_path, named, optimizer) is None
     assert not trap.file.exists()
 
 

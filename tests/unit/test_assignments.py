@@ -88,7 +88,7 @@ def plan(**values: Any) -> Plan:
     files = {lang: {"test": Input(f"ner/{lang}", f"labels in {lang}")} for lang in LANGUAGES}
     files["en"]["train"] = Input("ner/en/train", "training labels")
     corpora = {lang: Input("corpora", f"texts in {lang}") for lang in LANGUAGES}
-    task = TaskFacts(files, {"en": 100}, ("B-PER", "O"))
+    task = TaskFacts(files, {256: {"en": 3200}, 99: {"en": 3000}}, ("B-PER", "O"))
     return make_plan(config(**values), Facts([teacher("A"), teacher("B")], corpora, task))
 
 

@@ -6,15 +6,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
+from bistil_ray.data.batches import length_of
 from bistil_ray.errors import BistilError, ConfigError, ModelError
 from bistil_ray.facts import Facts
 from bistil_ray.inputs import display_names, gather_facts, look_at_student, look_at_tokenizer
+from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.planning.plan import make_plan
 from bistil_ray.planning.text_steps import Shape
+from bistil_ray.tasks.windows import cut_context
 
 
 @pytest.fixture
@@ -49,11 +54,31 @@ def test_the_facts_of_a_run_are_gathered(toy_settings: dict[str, Any], bert_fold
     assert teacher.model.uri == str(bert_folder)
     assert set(facts.corpora) == {"en", "sw"}
     assert facts.corpora["en"].fingerprint != facts.corpora["sw"].fingerprint
-    assert (facts.task.labels, facts.task.train_rows) == (("B-LOC", "B-PER", "O"), {"en": 4})
+    assert facts.task.labels == ("B-LOC", "B-PER", "O")
+    assert facts.task.train_tokens == {32: {"en": 4 * 6}}, "four words and two markers in each example"
     assert {lang: set(splits) for lang, splits in facts.task.files.items()} == {
         "en": {"train", "validation", "test"},
         "sw": {"test"},
     }
+
+
+def test_tokens_are_those_of_windows_where_a_task_reads_in_windows(
+    toy_settings: dict[str, Any], toy_texts: dict[str, list[str]], bert_folder: Path, tmp_path: Path
+) -> None:
+    context = " ".join(toy_texts["en"] * 4)
+    answers = {"text": [context[:10]], "answer_start": [0]}
+    table = pa.table({"context": [context] * 300, "question": ["Where?"] * 300, "answers": [answers] * 300})
+    for file in ("en/train", "sw/test"):
+        (tmp_path / "qa" / file).parent.mkdir(parents=True)
+        pq.write_table(table, tmp_path / "qa" / f"{file}.parquet")
+    run = config({**toy_settings, "task": "qa", "task_data": str(tmp_path / "qa"), "teach": {"max_length": 64}})
+    estimated = gather_facts(run).task.train_tokens
+    tokenizer = load_tokenizer(bert_folder)
+    for length in (32, 64):
+        windows = cut_context(tokenizer, "Where?", context, length).windows
+        assert estimated[length]["en"] == 300 * sum(length_of(window.features) for window in windows)
+    once = len(tokenizer("Where?", context)["input_ids"])
+    assert once < estimated[64]["en"] / 300 < estimated[32]["en"] / 300 < 3 * once
 
 
 def test_relative_places_become_absolute_since_workers_run_elsewhere(

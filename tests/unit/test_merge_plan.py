@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from bistil_ray.config_sources import load_config
 from bistil_ray.facts import Input, TeacherFacts
-from bistil_ray.planning.merge_steps import merge_step, predict_step
+from bistil_ray.planning.merge_steps import merge_step, predict_step, vocabulary_of_each
 from bistil_ray.planning.step import Step
 from bistil_ray.planning.text_steps import Shape, pack_step
-from bistil_ray.settings import Merging, Packing, Vocabulary
+from bistil_ray.settings import Packing
 
 TEXTS = {lang: Input("corpora", f"text of {lang}") for lang in ("en", "sw")}
 
@@ -23,10 +24,11 @@ def teacher(name: str) -> TeacherFacts:
 
 def steps(en: str, sw: str, body: str | None = None, shape: Shape = Shape(6, 256), **changed: Any) -> dict[str, Step]:  # noqa: B008
     """Predictions and student of an assignment."""
-    config = Merging(**changed)
+    run = load_config(defaults={"langs": ["sw"], "teachers": ["A"], "corpora": "c", "task_data": "n", "merge": changed})
+    config, vocabulary = run.merge, vocabulary_of_each(run)
     teachers = {"en": teacher(en), "sw": teacher(sw)}
     packs = {
-        lang: pack_step((lang,), "text", Vocabulary(threshold=0), Packing(), facts.tokenizer, TEXTS)
+        lang: pack_step((lang,), "text", vocabulary, Packing(), facts.tokenizer, TEXTS)
         for lang, facts in teachers.items()
     }
     made = {lang: predict_step(config, facts, packs[lang], lang) for lang, facts in teachers.items()}
@@ -51,6 +53,14 @@ def test_what_only_the_student_reads_leaves_predictions_alone(changed: dict[str,
 def test_what_is_predicted_makes_another_student(changed: dict[str, Any]) -> None:
     one, other = steps("A", "B"), steps("A", "B", **changed)
     assert all(one[name].key != other[name].key for name in one)
+
+
+def test_another_cut_makes_other_packs_and_leaves_the_merge_settings_alone() -> None:
+    assert steps("A", "B", threshold=0.0)["student"].key == steps("A", "B")["student"].key
+    assert "threshold" not in steps("A", "B", threshold=0.01)["student"].settings
+    one, other = steps("A", "B"), steps("A", "B", threshold=0.01)
+    assert all(one[name].key != other[name].key for name in one)
+    assert other["en"].key == steps("A", "A", threshold=0.01)["en"].key
 
 
 def test_memory_settings_change_nothing() -> None:

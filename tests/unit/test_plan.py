@@ -38,7 +38,9 @@ def facts(langs: tuple[str, ...] = LANGS, *teachers: TeacherFacts) -> Facts:
     corpora = {lang: Input("corpora", f"texts in {lang}") for lang in everyone}
     files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in everyone}
     files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
-    return Facts(teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, {"en": 100}, ("B-PER", "O")))
+    return Facts(
+        teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, {256: {"en": 3200}}, ("B-PER", "O"))
+    )
 
 
 def config(**values: Any) -> RunConfig:
@@ -123,7 +125,7 @@ def test_given_language_sfts_are_taken_instead_of_trained() -> None:
 def test_a_student_learns_from_the_labels_of_languages_it_speaks() -> None:
     known = facts()
     files = {lang: {**splits, "train": Input(f"ner/{lang}/train", lang)} for lang, splits in known.task.files.items()}
-    task = replace(known.task, files=files, train_rows={"en": 100, "sw": 50})
+    task = replace(known.task, files=files, train_tokens={256: {"en": 3200, "sw": 1600}})
     plan = make_plan(config(task_sources=["en", "sw"]), replace(known, task=task))
     (one, *_) = (step for step in plan if step.kind == "task-teacher")
     assert {"train-en", "train-sw"} <= set(one.inputs)
@@ -276,6 +278,17 @@ def test_tokens_and_flops_are_estimated_where_something_is_trained() -> None:
     for step in plan:
         assert (step.tokens > 0) == (step.flops > 0) == (step.kind in {"task-teacher", "distil", "finetune"})
     assert {step.tokens for step in plan if step.kind == "distil"} == {10 * 4 * 64}
+
+
+def test_a_labelled_phase_has_the_tokens_that_its_own_length_leaves() -> None:
+    task = replace(facts().task, train_tokens={64: {"en": 1000}, 32: {"en": 600}})
+    phases = {
+        "teach": {"epochs": 3, "max_length": 64},
+        "finetune": {"dense_epochs": 1, "sparse_epochs": 4, "max_length": 32},
+    }
+    plan = make_plan(config(**phases), replace(facts(), task=task))
+    assert {step.tokens for step in plan if step.kind == "task-teacher"} == {3 * 1000}
+    assert {step.tokens for step in plan if step.kind == "finetune"} == {5 * 600}
 
 
 def test_learning_without_a_teacher_costs_less() -> None:

@@ -38,11 +38,19 @@ function drawHead(run) {
   ];
   document.getElementById("name").textContent = name;
   document.getElementById("about").textContent = about.filter(Boolean).join(" · ");
-  document.getElementById("lead").textContent =
-    "Small students distilled from large multilingual teachers, each for two languages: the source and its own, "
-    + "in which it is tested.";
+  document.getElementById("lead").textContent = leadSentence(run);
   document.getElementById("views").replaceChildren(...VIEWS.map(([id, title]) => el("a", { href: `#${id}` }, title)));
   drawFoot(run);
+}
+
+/** Say what the run's students are: of one teacher for two languages, of several for all, or some of each. */
+function leadSentence({ steps }) {
+  const ofOne = "Small students distilled from large multilingual teachers, each for two languages: the source and its own, "
+    + "in which it is tested.";
+  const ofSeveral = "each for all languages, with a teacher for each of them (its assignment).";
+  if (!steps.some(({ assignment }) => assignment)) return ofOne;
+  return steps.some(({ kind }) => kind === "distil") ? `${ofOne} Those of recipe mergedistill: ${ofSeveral}`
+    : `Small students distilled from several teachers, ${ofSeveral}`;
 }
 
 function drawFoot(run) {

@@ -54,6 +54,7 @@ const AXES = [
   { name: "lang", title: "language", words: (run, value) => languageOf(run, value) },
   { name: "recipe", title: "recipe" },
   { name: "teacher", title: "teacher", words: (run, value) => shortTeacher(value) },
+  { name: "assignment", title: "assignment" },
   { name: "layers", title: "layers" },
   { name: "hidden", title: "hidden units" },
   { name: "density", title: "density" },

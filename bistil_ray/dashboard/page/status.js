@@ -6,8 +6,9 @@ const STATE_WORDS = {
 };
 const KIND_WORDS = {
   pack: "pack: text cut and tokenised", pretrain: "pretrain: a model from scratch", adapt: "adapt: teacher to a language",
-  "task-teacher": "task teacher: teacher tuned on the task", evaluate: "evaluate: teacher scored",
+  "task-teacher": "task teacher: a teacher, or a student of several, tuned on the task", evaluate: "evaluate: one of these scored",
   distil: "distil: phase 1, a general student", finetune: "finetune: phase 2, the student learns the task",
+  predict: "predict: what a teacher expects at masked tokens", merge: "merge: phase 1, a student of several teachers",
 };
 const SILENCE = 900; // seconds without a sign of life after which a run counts as stopped
 

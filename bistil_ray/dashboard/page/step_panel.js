@@ -113,12 +113,14 @@ function settingsTable(step) {
 /** The sweep of this run's configuration that has this step, cut down to the values that lead to it. */
 function reproduce(run, step) {
   const same = (name) => name === step.teacher || shortTeacher(name) === shortTeacher(step.teacher);
+  const { assignment } = step;
   const flags = {
     config: `${run.run.place}/config.yaml`,
     storage: "again",
-    langs: step.lang ?? step.settings.languages?.at(-1),
-    teachers: run.run.teachers.find(same),
-    recipes: step.recipe,
+    langs: assignment ? null : step.lang ?? step.settings.languages?.at(-1),
+    teachers: assignment ? null : run.run.teachers.find(same),
+    set: assignment && `merge.assignments=[{${String(assignment).replace(/=/g, ": ").replace(/,/g, ", ")}}]`,
+    recipes: step.recipe ?? (assignment && "mergedistill"),
     layers: step.layers,
     hidden: step.hidden,
     densities: step.density,

@@ -12,6 +12,7 @@ from bistil_ray.dashboard.contents import page_data
 from bistil_ray.dashboard.files import open_run_files
 from bistil_ray.dashboard.gather import RunReader
 from bistil_ray.errors import StorageError
+from bistil_ray.results.records import Record
 
 MakeRun = Callable[..., Path]
 
@@ -23,6 +24,27 @@ def test_a_whole_run_is_told_whole(make_run: MakeRun, tmp_path: Path) -> None:
     assert data["run"]["languages"] == {"sw": "Swahili", "yo": "Yoruba", "en": "English"}
     assert data["seconds_left"] == 0
     json.dumps(data, allow_nan=False)
+
+
+def test_a_student_of_several_teachers_is_told_with_its_assignment(
+    make_run: MakeRun, make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    about = {"languages": "en-sw", "teacher-en": "A", "teacher-sw": "B", "layers": 2, "seed": 0}
+    tuned = {"lang": "sw", "teacher": "B", "assignment": "en=A,sw=B", "recipe": "mergedistill"}
+    steps = [
+        {"key": "merge-1", "kind": "merge", "about": about, "tokens": 900},
+        {"key": "evaluate-1", "kind": "evaluate", "about": tuned, "needs": {"student": "merge-1"}},
+        {"key": "predict-1", "kind": "predict", "about": {"lang": "sw", "teacher": "B"}},
+    ]
+    run = make_run(tmp_path, langs=["sw"])
+    record = make_record("evaluate-1", kind="evaluate", **tuned)
+    (run / "results.jsonl").write_text(record.model_dump_json() + "\n")
+    for plan in ({"steps": steps}, None):
+        (run / "plan.json").write_text(json.dumps(plan)) if plan else (run / "plan.json").unlink()
+        data = page_data(RunReader(open_run_files(str(run))).read())
+        assert data["records"]["columns"]["assignment"] == {"all": "en=A,sw=B"}
+        told = data["steps"]["columns"]["assignment"]
+        assert told == ({"each": ["en=A,sw=B", "en=A,sw=B", None]} if plan else {"all": "en=A,sw=B"})
 
 
 def test_a_run_under_way_is_told_as_far_as_it_is(make_run: MakeRun, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_tokens_are_the_steps_own_and_not_those_of_the_phases_before() -> None:
     assert state_of(PLANNED, {}, {"tokens": 900}, 0).tokens == 900
     assert state_of(PLANNED, {}, {"record": {"tokens": 5000}, "tokens": 5000}, 0).tokens == 1000
     assert state_of(PLANNED, {"state": "running"}, {}, 250).tokens == 250
+    tuned = {**PLANNED, "kind": "task-teacher", "needs": {"student": "merge-1"}}
+    assert state_of(tuned, {}, {"tokens": 5000}, 0).tokens == 1000
 
 
 def test_the_time_left_follows_the_work_left_and_the_width_of_the_run() -> None:

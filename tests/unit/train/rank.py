@@ -37,7 +37,8 @@ def train(folder: Path, rank: int, world: int) -> tuple[list[dict[str, float]], 
 
     seen: list[dict[str, float]] = []
     phase = Phase(len(data), 1e-3, precision="fp32", log_every=1)
-    run_phase(goal, phase, mine, report=seen.append, pull=Pull(_starts(student), 0.1))
+    masks = {name: value > 0 for name, value in student.named_parameters() if name.endswith("word_embeddings.weight")}
+    run_phase(goal, phase, mine, report=seen.append, masks=masks, pull=Pull(_starts(student), 0.1))
     return seen, dict(student.named_parameters())
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bistil_ray.errors import TrainingError
 from bistil_ray.tasks.registry import TASKS
+from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import Batch, Phase, run_phase, train_step
 from bistil_ray.train.memory import Fitting, is_out_of_memory
 from bistil_ray.train.objectives import LabelLearning
@@ -40,7 +41,7 @@ def gradients(goal: LabelLearning, batch: list[Batch], fitting: Fitting) -> dict
     """Take a step at a rate of 0: what the gradients were is left in Adam's first moment."""
     named = dict(goal.model.named_parameters())
     optimizer = make_optimizer(named.values(), 0.0)
-    train_step(goal, named, optimizer, batch, Phase(1, 0.0, clip=1e9, precision="fp32"), fitting=fitting)
+    train_step(goal, Learned(named), optimizer, batch, Phase(1, 0.0, clip=1e9, precision="fp32"), fitting=fitting)
     return {name: optimizer.state[value]["exp_avg"] for name, value in named.items()}
 
 

@@ -19,17 +19,24 @@ from bistil_ray.train.state import checkpoints
 PHASE = Phase(steps=9, lr=0.05, precision="fp32", seed=3)
 
 
-def test_the_signal_ends_a_phase_with_a_checkpoint_from_which_it_goes_on(
-    tmp_path: Path, make_toy: Callable, toy_batches: Callable
+@pytest.mark.parametrize("word", ["signal", "is_to_end"])
+def test_a_phase_that_is_told_to_end_saves_and_goes_on_from_there_bit_for_bit(
+    tmp_path: Path, make_toy: Callable, toy_batches: Callable, word: str
 ) -> None:
+    reached: list[int] = []
+
     def tell(progress: Progress) -> None:
-        if progress.step == 3:
+        reached.append(progress.step)
+        if progress.step == 3 and word == "signal":
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def is_to_end() -> bool:
+        return word == "is_to_end" and reached[-1:] == [3]
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         goal = LabelLearning(make_toy(), TASKS["pos"])
-        run_phase(goal, PHASE, toy_batches, checkpoints=tmp_path, after_step=tell)
+        run_phase(goal, PHASE, toy_batches, checkpoints=tmp_path, after_step=tell, is_to_end=is_to_end)
     assert ended.value.code == TERMINATED == 143
     assert signal.getsignal(signal.SIGTERM) == before
     (saved,) = checkpoints(tmp_path)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bistil_ray.tasks.registry import TASKS
+from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import Batch, Phase, train_step
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
@@ -61,7 +62,7 @@ def test_the_pull_counts_once_however_a_batch_is_cut(
         # A rate of 0: the step is taken, and what the gradients were is left in Adam's first moment.
         optimizer = make_optimizer(named.values(), 0.0)
         phase = Phase(1, 0.0, clip=1e9, precision="fp32")
-        terms, norm = train_step(LabelLearning(model, TASKS["pos"]), named, optimizer, batch, phase, pull=pull)
+        terms, norm = train_step(LabelLearning(model, TASKS["pos"]), Learned(named), optimizer, batch, phase, pull=pull)
         found.append((terms, norm, [optimizer.state[value]["exp_avg"] for value in named.values()]))
     (terms, norm, moments), (cut_terms, cut_norm, cut_moments) = found
     assert cut_terms == pytest.approx(terms, rel=1e-12) and terms["l1"] == pytest.approx(0.7, rel=1e-12)

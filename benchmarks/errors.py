@@ -1,0 +1,142 @@
+"""What is lost between teacher and student: ``python -m benchmarks.errors SHARED RUN [--lang sw] [--models NAME=DIR]``.
+
+For the students of a run (tasks ner and pos) and the teachers they learned from, the target's test set
+``SHARED/data/<task>/<lang>/test.parquet`` is predicted once more, and the answers are compared: by entity type or tag,
+by how often the words occur in ``SHARED/data/corpora/<lang>.parquet``, by the pieces they are split into, and with the
+teacher's. ``--models`` puts fine-tuned models of any folder beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.answers import answers, by_hardest_word, fate, scores_by
+from benchmarks.finished import FinishedRun, read_run
+from benchmarks.word_groups import FREQUENCIES, PIECES, by_frequency, by_pieces, word_counts
+from bistil_ray.data.examples import read_examples
+from bistil_ray.models.heads import load_model, model_labels
+from bistil_ray.models.language_tokenizers import tokenizer_for
+from bistil_ray.models.student import cut_vocabulary
+from bistil_ray.results.comparison import settings_of
+from bistil_ray.results.records import Record
+from bistil_ray.tasks.registry import TASKS
+from bistil_ray.tasks.tagging import WORDS, Tagging
+from bistil_ray.vocab.match import kept_by_name
+
+SCORES = ("precision", "recall", "f1")
+FATES = ("agreement", "kept", "mended", "repeated")
+
+
+def compare(shared: Path, run: FinishedRun, students: Sequence[Record], beside: Mapping[str, str]) -> dict[str, Any]:
+    """Compare the students of one teacher in one language with it and with the models ``beside`` them, by name.
+
+    The seeds of a setting are taken together: their answers to the same sentences count as those to so many sentences.
+    Between teacher and students stands the teacher at its whole depth with the students' vocabulary: what it loses is
+    lost by trimming, the rest by making it smaller. Vocabulary and pieces are those of the first student.
+    """
+    first, lang = students[0], students[0].lang
+    settings, task = run.settings(first), TASKS[first.task]
+    assert isinstance(task, Tagging)
+    examples = read_examples(str(shared / "data" / task.name / lang / "test.parquet"), task.columns)
+    examples = task.relabel(examples, settings["label_map"], settings["labels"])
+    sentences, gold_tags = examples.columns[WORDS], examples.columns[task.tags]
+    words = {word for sentence in sentences for word in sentence}
+    frequency = by_frequency(words, word_counts(str(shared / "data" / "corpora"), lang))
+    small = tokenizer_for(first.model_dir, lang)
+    pieces = by_pieces(words, small)
+
+    @cache
+    def predicted(folder: str, cut: bool = False) -> list[list[str]]:
+        model, tokenizer = load_model(task.head, folder), tokenizer_for(folder, lang)
+        if cut:
+            model, tokenizer = cut_vocabulary(model, kept_by_name(tokenizer, small)), small
+        return task.predict(model, tokenizer, examples, model_labels(model), settings["max_length"])
+
+    def row(name: str, models: Sequence[str], teachers: Sequence[str], cut: bool = False) -> dict[str, Any]:
+        gold = answers(gold_tags * len(models), task.spans)
+        said = answers([tags for folder in models for tags in predicted(folder, cut)], task.spans)
+        taught = answers([tags for folder in teachers for tags in predicted(folder)], task.spans)
+        asked = sentences * len(models)
+        return {
+            "name": name,
+            "models": list(models),
+            **scores_by(lambda answer: "all", gold, said)["all"],
+            **fate(gold, taught, said),
+            "by": {
+                "tag": scores_by(lambda answer: answer[3], gold, said),
+                "frequency": scores_by(by_hardest_word(asked, frequency, FREQUENCIES), gold, said),
+                "pieces": scores_by(by_hardest_word(asked, pieces, PIECES), gold, said),
+            },
+        }
+
+    places = {record.step: record.model_dir for record in run.records}
+    taught_by = {student.step: places[run.needs(student)["evaluate"]] for student in students}
+    teachers = list(dict.fromkeys(taught_by.values()))
+    rows = [row("teacher", teachers, teachers), row("teacher, vocabulary cut", teachers, teachers, cut=True)]
+    for setting in settings_of(students):
+        made = setting.records[0]
+        name = f"{made.recipe}, {made.layers} layers, density {made.density}"
+        models = [record.model_dir for record in setting.records]
+        rows.append(row(name, models, [taught_by[record.step] for record in setting.records]))
+    rows += [row(name, [folder], teachers[:1]) for name, folder in beside.items()]
+    return {"task": task.name, "lang": lang, "teacher": first.teacher, "rows": rows}
+
+
+def show(comparison: Mapping[str, Any], console: Console) -> None:
+    """Print what became of the teacher's answers, and the scores by each grouping."""
+    rows, title = comparison["rows"], f"{comparison['task']} {comparison['lang']}, teacher {comparison['teacher']}"
+    table = Table("model", "seeds", *SCORES, *FATES, title=f"{title}: all answers")
+    for row in rows:
+        table.add_row(row["name"], str(len(row["models"])), *(_percent(row[name]) for name in (*SCORES, *FATES)))
+    console.print(table)
+    for by, order in (("tag", ()), ("frequency", FREQUENCIES), ("pieces", PIECES)):
+        table = Table(by, "support", "model", *SCORES, title=f"{title}: by {by}")
+        for group in order or sorted({group for row in rows for group in row["by"][by]}):
+            for row in rows:
+                if group in row["by"][by]:
+                    found = row["by"][by][group]
+                    support = found["support"] // len(row["models"])
+                    table.add_row(group, str(support), row["name"], *(_percent(found[name]) for name in SCORES))
+            table.add_section()
+        console.print(table)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def main() -> None:
+    """Compare the students of each teacher in each language."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shared", type=Path, help="folder that holds data/")
+    parser.add_argument("run")
+    parser.add_argument("--lang", help="one target language (default: all)")
+    parser.add_argument("--models", nargs="*", default=[], metavar="NAME=DIR", help="models to put beside the students")
+    parser.add_argument("--json", action="store_true", help="print data instead of tables")
+    options = parser.parse_args()
+    run = read_run(options.run)
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in run.records:
+        if record.is_student and isinstance(TASKS[record.task], Tagging) and options.lang in (None, record.lang):
+            groups.setdefault((record.task, record.lang, record.teacher), []).append(record)
+    if not groups:
+        parser.error(f"{options.run} has no students for ner or pos that fit")
+    beside = dict(given.split("=", 1) for given in options.models)
+    comparisons = [compare(options.shared, run, students, beside) for students in groups.values()]
+    if options.json:
+        print(json.dumps(comparisons, indent=2, ensure_ascii=False))
+    else:
+        for comparison in comparisons:
+            show(comparison, Console())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""How packing and a step of phase 1 grow with the corpus, the vocabulary and the layers.
+
+``python -m benchmarks.growth CORPORA TEACHER WORK``: CORPORA holds en.parquet and sw.parquet; of TEACHER the tokenizer
+and the width are used, its weights are not. Each line comes from a process of its own with one thread, one after the
+other: seconds of CPU and the most memory it held, Python and libraries included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from transformers import AutoConfig
+
+from benchmarks.sides.process import Side
+from benchmarks.sides.shapes import Shape
+from bistil_ray.steps.context import Job, LocalContext
+
+LANGS = ("en", "sw")
+ROWS = 2000
+TIMES = (4, 16)
+"""Besides one, how many copies of the first ``ROWS`` rows of each language a corpus has."""
+THRESHOLDS = (1e-6, 1e-4, 1e-3, 0.0)
+LAYERS = (2, 4, 8, 12)
+"""Layers of the teacher; its student has half."""
+BATCH, LENGTH, STEPS = 4, 64, 3
+
+
+class Packed(NamedTuple):
+    """What packing cost, and what came of it."""
+
+    seconds: float
+    megabytes: float
+    vocabulary: int
+    blocks: int
+
+
+def copies(corpora: Path, work: Path, times: int) -> tuple[Path, float]:
+    """Write the first rows of each corpus so many times and give their megabytes of text.
+
+    Each copy has a number behind, so that no text is there twice.
+    """
+    folder, size = work / f"corpora-{times}", 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for lang in LANGS:
+        texts = pq.read_table(corpora / f"{lang}.parquet", columns=["text"]).slice(0, ROWS)["text"].to_pylist()
+        copied = [f"{text} ({number})" for number in range(times) for text in texts]
+        pq.write_table(pa.table({"text": copied}), folder / f"{lang}.parquet", row_group_size=ROWS)
+        size += sum(len(text.encode()) for text in copied)
+    return folder, size / 1e6
+
+
+def pack(corpora: Path, tokenizer: str, threshold: float, folder: Path) -> Packed:
+    """Pack both languages in this process."""
+    from bistil_ray.steps.pack import run
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "languages": LANGS, "column": "text", "threshold": threshold, "keep_characters": False, "length": LENGTH,
+        "held_out": 0.01, "seed": 0,
+    }  # fmt: skip
+    inputs = {"tokenizer": tokenizer, **dict.fromkeys(LANGS, str(corpora))}
+    began = time.process_time()
+    made = run(Job("pack", settings, inputs, {}, folder), LocalContext())
+    seconds, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Packed(seconds, peak, made["vocab_size"], sum(lang["blocks"] for lang in made["languages"].values()))
+
+
+def pack_alone(corpora: Path, tokenizer: str, threshold: float, folder: Path) -> Packed:
+    """Pack in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        return alone.submit(pack, corpora, tokenizer, threshold, folder).result()
+
+
+def distil(shape: Shape) -> tuple[float, float]:
+    """Give the median CPU seconds of a phase-1 step and the peak memory of its process in MB."""
+    side = Side(shape, "fp32", threads=1)
+    steps = [side.step(number).took.cpu_seconds for number in range(STEPS + 1)]
+    return median(steps[1:]), side.end() / 2**20  # the first step allocates
+
+
+def main() -> None:
+    """Measure one after the other and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("teacher")
+    parser.add_argument("work", type=Path)
+    chosen = parser.parse_args()
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+
+    vocabularies = set()
+    for times, threshold in [(1, threshold) for threshold in THRESHOLDS] + [(times, THRESHOLDS[0]) for times in TIMES]:
+        corpora, text = copies(chosen.corpora, chosen.work, times)
+        made = pack_alone(corpora, chosen.teacher, threshold, chosen.work / f"pack-{times}-{threshold:g}")
+        if times == 1:
+            vocabularies.add(made.vocabulary)
+        print(
+            f"pack: {text:.1f} MB, threshold {threshold:g}: {made.vocabulary:,} tokens, "
+            f"{made.blocks:,} blocks, {made.seconds:.1f} s of CPU, {made.megabytes:.0f} MB",
+            flush=True,
+        )
+
+    width = AutoConfig.from_pretrained(chosen.teacher)
+    shapes = {(LAYERS[-1], vocabulary) for vocabulary in vocabularies} | {(n, min(vocabularies)) for n in LAYERS}
+    for layers, vocabulary in sorted(shapes):
+        shape = Shape(width.hidden_size, width.num_attention_heads, vocabulary, BATCH, LENGTH, layers, layers // 2)
+        seconds, peak = distil(shape)
+        print(
+            f"phase 1: {layers} layers to {layers // 2}, {vocabulary:,} tokens: {1000 * seconds:.0f} ms of CPU a step, "
+            f"{peak:.0f} MB",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    from benchmarks import growth  # by its name, under which other processes find its functions
+
+    growth.main()

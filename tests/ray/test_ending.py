@@ -1,0 +1,53 @@
+"""A sweep that is told to end lets its steps save, begins no other, and goes on when it is run again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bistil_ray.config import RunConfig
+from bistil_ray.distributed.sweep import Outcome
+from bistil_ray.planning.plan import Plan
+from bistil_ray.planning.step import Step
+from bistil_ray.steps.context import Context, Job
+from bistil_ray.storage import mark_done
+from bistil_ray.train.notice import TERMINATED
+
+
+@pytest.mark.parametrize("launcher", ["process", pytest.param("train", marks=pytest.mark.slow)])
+def test_sigterm_reaches_the_step_that_runs_and_the_run_can_be_continued(
+    cluster: None,
+    plan_of: Callable[..., tuple[RunConfig, Plan]],
+    carry_out: Callable[..., Outcome],
+    tmp_path: Path,
+    launcher: str,
+) -> None:
+    config, _ = plan_of(storage=str(tmp_path), execution={"launcher": launcher})
+    first = Step("pack", {}, {}, {}, "first", {"lang": "first"})
+    second = Step("distil", {}, {}, {"pack": first.key}, "second", {"lang": "second"})
+    driver, begun = os.getpid(), tmp_path / "begun"
+
+    def body(job: Job, context: Context) -> dict[str, Any]:
+        if not begun.exists():
+            begun.touch()
+            os.kill(driver, signal.SIGTERM)
+            while not context.is_to_end():
+                time.sleep(0.02)
+            raise SystemExit(TERMINATED)
+        assert not context.is_to_end()
+        result = {"kind": job.kind}
+        mark_done(job.folder, result)
+        return result
+
+    plan = Plan((first, second))
+    told = carry_out(config, plan, "told", body=body)
+    assert told.interrupted
+    assert told.states == {first.key: ("waiting", "saved when told to end"), second.key: ("waiting", "")}
+    again = carry_out(config, plan, "told", body=body)
+    assert {state for state, _ in again.states.values()} == {"done"}
