@@ -60,7 +60,8 @@ def play(plan: Plan, seconds: Mapping[str, float], fleet: Fleet, seed: int = 0) 
     A step whose slot is lost goes on from its last checkpoint, every ``checkpoint_minutes`` of work, or from its start
     where it keeps none.
     """
-    steps, left = {step.key: step for step in plan}, dict(seconds)
+    steps = {step.key: step for step in plan}
+    left = {key: seconds[key] for key in steps}
     searcher = StepSearcher(plan, [], lambda step, state, reason: None)
     generator = np.random.default_rng(seed)
     events: list[tuple[float, int, End, str]] = []

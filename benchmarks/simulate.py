@@ -108,7 +108,10 @@ def show_comparison(runs: Sequence[str], console: Console) -> None:
     others = [f"rates of {number}" for number, _ in enumerate(runs, 1)]
     table = Table("", "run", "steps", "slots", "real, s", "own seconds", "half of its steps", *others)
     for number, (run, row) in enumerate(zip(runs, compare([read_seen(run) for run in runs]), strict=True), 1):
-        walls = [f"{wall:.0f} ({wall / row['real']:.2f})" for wall in (row["own"], row["half"], *row["others"])]
+        walls = [
+            "-" if math.isnan(wall) else f"{wall:.0f} ({wall / row['real']:.2f})"
+            for wall in (row["own"], row["half"], *row["others"])
+        ]
         table.add_row(str(number), Path(run).name, str(row["steps"]), str(row["slots"]), f"{row['real']:.0f}", *walls)
     console.print(table)
 

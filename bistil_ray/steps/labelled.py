@@ -18,6 +18,10 @@ from ..tasks.task import Task
 from ..train.loop import Batch
 from .context import Context, Job
 
+MULTIPLE = 8
+"""Of which batches are as long, so that there are few lengths: PyTorch on a CPU keeps in bf16 what it prepares for each
+shape it meets, some hundred megabytes a step otherwise."""
+
 
 def task_of(job: Job) -> Task:
     """Give the task of a step."""
@@ -102,5 +106,10 @@ class LabelledStream:
         return self._padded(language, parts)
 
     def _padded(self, language: int, parts: Sequence[Sequence[int]]) -> list[Batch]:
-        batches = [pad_batch([self._features[language][index] for index in part], self._pad) for part in parts]
+        features, lengths = self._features[language], self._lengths[language]
+        longest = max(lengths)  # which models take: no batch is padded beyond it
+        batches = []
+        for part in parts:
+            length = math.ceil(max(lengths[index] for index in part) / MULTIPLE) * MULTIPLE
+            batches.append(pad_batch([features[index] for index in part], self._pad, min(length, longest)))
         return [{**batch, "language": torch.full((len(batch["input_ids"]),), language)} for batch in batches]

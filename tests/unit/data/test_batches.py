@@ -33,6 +33,18 @@ def test_numbers_stay_one_for_each_example_and_lists_have_lengths_of_their_own()
     assert [length_of(row) for row in rows] == [2, 1]
 
 
+def test_a_least_length_is_for_what_has_an_entry_for_each_token() -> None:
+    rows = [
+        {"input_ids": [2, 7, 3], "labels": [1, 2, 1], "words": [1, 2]},
+        {"input_ids": [2], "labels": [1], "words": []},
+    ]
+    batch = pad_batch(rows, pad_id=0, length=4)
+    assert batch["input_ids"].tolist() == [[2, 7, 3, 0], [2, 0, 0, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+    assert batch["labels"].shape == (2, 4)
+    assert batch["words"].shape == (2, 2)
+
+
 def test_padding_does_not_change_the_examples() -> None:
     row = {"input_ids": [2, 3]}
     pad_batch([row, {"input_ids": [2, 4, 3]}], pad_id=0)

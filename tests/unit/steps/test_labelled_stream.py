@@ -50,6 +50,16 @@ def rows(batch: list[Batch]) -> Counter[tuple[int, ...]]:
     )
 
 
+def test_batches_have_few_lengths_and_none_is_beyond_the_longest_sentence(
+    make_stream: Callable[..., LabelledStream],
+) -> None:
+    lengths = [len(ids) for batch in taken(make_stream(), 0, 6) for part in batch for ids in rows([part])]
+    shapes = {part["input_ids"].shape[1] for batch in taken(make_stream(), 0, 6) for part in batch}
+    assert len(set(lengths)) > len(shapes) > 1
+    assert max(shapes) == max(lengths)
+    assert all(shape % 8 == 0 for shape in shapes - {max(lengths)})
+
+
 def test_an_epoch_holds_every_sentence_once(make_stream: Callable[..., LabelledStream]) -> None:
     stream = make_stream()
     assert stream.steps(1) == 6
