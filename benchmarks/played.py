@@ -34,7 +34,8 @@ class Played:
     """What a sweep came to, in seconds, and in seconds of slots (``paid``, ``worked``, ``lost``).
 
     ``critical_path`` is the longest chain of steps, below which no number of slots brings ``wall``; ``lost`` is work
-    done again and waiting for another slot; ``unfinished`` steps lost their slot too often, or need one that did.
+    done again and waiting for another slot; ``unfinished`` steps lost their slot too often without coming
+    further, or need one that did.
     """
 
     wall: float
@@ -84,6 +85,7 @@ def play(plan: Plan, seconds: Mapping[str, float], fleet: Fleet, seed: int = 0) 
         now, trial, end, key = heappop(events)
         if end == "lost":
             heappush(events, (now + fleet.replaced, trial, "replaced", key))
+            searcher.on_trial_result(str(trial), {"tokens": seconds[key] - left[key]})
             searcher.on_trial_complete(str(trial), error=True)
             continue
         free += 1

@@ -59,6 +59,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "phase 2 learns labels": {"finetune.label_weight": 1},
     "phase 2 without states": {"finetune.hidden_weight": 0, "finetune.attention_weight": 0},
     "density 0.32": {"densities": "[0.32]"},
+    "teacher tuned sparsely": {"teach.density": 0.08},
 }
 
 
@@ -83,6 +84,7 @@ def main() -> None:
         epochs, student_epochs = preset.tasks[task]
         epochs_of = {
             "teach.epochs": epochs,
+            "teach.sparse_epochs": epochs,
             "finetune.dense_epochs": student_epochs,
             "finetune.sparse_epochs": student_epochs,
         }

@@ -15,7 +15,7 @@ from ..planning.step import Step
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
 LOSSES = 2
-"""How often a step may lose its process and be handed out again: killed, out of memory, its node gone."""
+"""How often in a row a step may lose its process (killed, out of memory, its node gone) without coming further."""
 
 
 class StepSearcher(Searcher):
@@ -49,6 +49,7 @@ class StepSearcher(Searcher):
         self._running: dict[str, list[Step]] = {}
         self._companions = companions or {}
         self._losses: Counter[str] = Counter()
+        self._furthest: Counter[str] = Counter()
         self._closed = False
         self._outcome = outcome
 
@@ -85,6 +86,14 @@ class StepSearcher(Searcher):
     def _may_go_along(self, step: Step) -> bool:
         return step.key in self._waiting and not self._open_needs[step.key] and not self._losses[step.key]
 
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Take note of how many tokens a step has trained on: one that comes further than ever may be lost anew."""
+        key = str(result.get("of", self._running[trial_id][0].key))
+        tokens = int(result.get("tokens") or 0)
+        if tokens > self._furthest[key]:
+            self._furthest[key] = tokens
+            self._losses[key] = 0
+
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         """Mark the trial's steps by what it reported last."""
         steps = self._running.pop(trial_id, [])
@@ -115,7 +124,8 @@ class StepSearcher(Searcher):
         """
         self._losses[step.key] += 1
         if self._losses[step.key] > LOSSES:
-            self._give_up(step, "failed", f"its process was lost {self._losses[step.key]} times")
+            reason = f"its process was lost {self._losses[step.key]} times without coming further"
+            self._give_up(step, "failed", reason)
             return
         self._take_back(step, reason)
 

@@ -105,9 +105,22 @@ def test_a_step_that_loses_every_process_fails(told: Told) -> None:
     for trial in range(LOSSES + 1):
         assert searcher.suggest(str(trial)) == {"step": SW_PACK.key}
         searcher.on_trial_complete(str(trial), None, error=True)
-    assert (SW_PACK.key, "failed", f"its process was lost {LOSSES + 1} times") in told
+    assert (SW_PACK.key, "failed", f"its process was lost {LOSSES + 1} times without coming further") in told
     assert (SW.key, "skipped", f"needs {SW_PACK.title}, which failed") in told
     assert searcher.suggest("last") == Searcher.FINISHED
+
+
+def test_a_step_that_comes_further_each_time_may_lose_its_process_ever_so_often(told: Told) -> None:
+    searcher = StepSearcher(Plan((SW_PACK,)), [], told)
+    for trial in range(5 * LOSSES):
+        assert searcher.suggest(str(trial)) == {"step": SW_PACK.key}
+        searcher.on_trial_result(str(trial), {"tokens": 100 + trial})
+        searcher.on_trial_complete(str(trial), None, error=True)
+    for trial in range(LOSSES):  # from the last checkpoint, and lost again before it is where it was
+        assert searcher.suggest(f"back {trial}") == {"step": SW_PACK.key}
+        searcher.on_trial_result(f"back {trial}", {"tokens": 99})
+        searcher.on_trial_complete(f"back {trial}", None, error=True)
+    assert told[-1][1] == "failed"
 
 
 def test_a_step_that_was_told_to_end_waits_and_no_other_begins(told: Told) -> None:
