@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
@@ -20,15 +18,13 @@ from bistil_ray.storage import mark_done
 from bistil_ray.train.notice import TERMINATED
 
 
-@pytest.mark.parametrize("launcher", ["process", pytest.param("train", marks=pytest.mark.slow)])
 def test_sigterm_reaches_the_step_that_runs_and_the_run_can_be_continued(
     cluster: None,
     plan_of: Callable[..., tuple[RunConfig, Plan]],
     carry_out: Callable[..., Outcome],
     tmp_path: Path,
-    launcher: str,
 ) -> None:
-    config, _ = plan_of(storage=str(tmp_path), execution={"launcher": launcher})
+    config, _ = plan_of(storage=str(tmp_path))
     first = Step("pack", {}, {}, {}, "first", {"lang": "first"})
     second = Step("distil", {}, {}, {"pack": first.key}, "second", {"lang": "second"})
     driver, begun = os.getpid(), tmp_path / "begun"
