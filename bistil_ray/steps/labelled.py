@@ -19,8 +19,8 @@ from ..train.loop import Batch
 from .context import Context, Job
 
 MULTIPLE = 8
-"""Of which batches are as long, so that there are few lengths: PyTorch on a CPU keeps in bf16 what it prepares for each
-shape it meets, some hundred megabytes a step otherwise."""
+"""Lengths of batches are multiples of this, so that there are few: PyTorch on a CPU keeps in bf16 what it prepares for each
+shape it meets, hundreds of megabytes in a fine-tuning."""
 
 
 def task_of(job: Job) -> Task:
