@@ -19,8 +19,8 @@ from ..train.loop import Batch
 from .context import Context, Job
 
 MULTIPLE = 8
-"""Lengths of batches are multiples of this, so that there are few: PyTorch on a CPU keeps in bf16 what it prepares for each
-shape it meets, hundreds of megabytes in a fine-tuning."""
+"""Lengths of batches are multiples of this, so that there are few: PyTorch on a CPU keeps in bf16 what it prepares for
+each shape it meets, hundreds of megabytes in a fine-tuning."""
 
 
 def task_of(job: Job) -> Task:
