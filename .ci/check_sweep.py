@@ -10,7 +10,7 @@ from transformers import pipeline
 
 from bistil_ray.results.records import Record, read_records
 
-# A little below what was measured (see benchmarks/README.md): processors round differently.
+# A little below what was measured (see benchmarks/students.md): processors round differently.
 LEAST_TEACHER_SCORE = 0.78
 LARGEST_LOSS = 0.06
 

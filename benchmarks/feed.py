@@ -33,7 +33,7 @@ from bistil_ray.steps.blocks import BlockStream
 from bistil_ray.steps.context import Context, LocalContext
 from bistil_ray.vocab.count import count_ids
 
-from .sides.product import ProductStep
+from .step.product import ProductStep
 
 BATCH, STEPS, FOREVER = 16, 12, 100_000
 COUNTED, VOCABULARY = 20_000_000, 120_000

@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import AutoConfig
 
-from benchmarks.sides.process import Side
-from benchmarks.sides.shapes import Shape
 from bistil_ray.steps.context import Job, LocalContext
+
+from .step.process import Side
+from .step.shapes import Shape
 
 LANGS = ("en", "sw")
 ROWS = 2000
@@ -90,7 +91,7 @@ def distil(shape: Shape) -> tuple[float, float]:
 
 def main() -> None:
     """Measure one after the other and print a line for each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
     parser.add_argument("corpora", type=Path)
     parser.add_argument("teacher")
     parser.add_argument("work", type=Path)

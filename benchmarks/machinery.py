@@ -128,7 +128,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure each size in a process and a folder of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.machinery", description=__doc__)
     parser.add_argument("--steps", default="100,1000,3000", help="sizes of the plans, about")
     parser.add_argument("--json", action="store_true", help="print data instead of a table")
     options = parser.parse_args()

@@ -1,20 +1,24 @@
-"""Peak memory of ``bistil-ray merge`` on a corpus and on ten copies of it: pack, predict and merge in one process.
+"""Peak memory of ``bistil-ray merge``: ``python -m benchmarks.merge_memory CORPORA TEACHER WORK``.
 
-usage: python benchmarks/merge_memory.py CORPORA TEACHER WORK    (CORPORA holds en.parquet and sw.parquet)
+Pack, predict and merge run in one process, on a corpus and on ten copies of it; CORPORA holds en.parquet and
+sw.parquet, and TEACHER is merged with itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import shutil
-import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS = 1000
+TIMES = (1, 10)
 LANGS = ("en", "sw")
 SETTINGS = ("packing.length=64", "merge.steps=12", "merge.batch_size=64", "merge.evaluations=1")
 
@@ -29,25 +33,33 @@ def repeat(corpora: Path, work: Path, times: int) -> Path:
     return folder
 
 
-def merge(corpora: Path, teacher: str, out: Path) -> float:
-    """Merge a teacher with itself in this process; give the process's peak memory in MB."""
-    from bistil_ray.cli.main import main
+def merge(corpora: Path, teacher: str, work: Path, times: int) -> float:
+    """Merge a teacher with itself on so many copies, in this process; give the process's peak memory in MB."""
+    from bistil_ray.cli.main import main  # type: ignore[import-not-found]  # checked as cli.main
 
+    folder, out = repeat(corpora, work, times), work / f"student-{times}"
     shutil.rmtree(out, ignore_errors=True)
     teachers = ",".join(f"{lang}={teacher}" for lang in LANGS)
     flags = [word for setting in SETTINGS for word in ("--set", setting)]
     shape = ("--layers", "2", "--hidden", "64")
-    code = main(("merge", "--teachers", teachers, "--corpora", str(corpora), "--out", str(out), *shape, *flags))
+    code = main(("merge", "--teachers", teachers, "--corpora", str(folder), "--out", str(out), *shape, *flags))
     if code:
         sys.exit(code)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def main() -> None:
+    """Merge on one corpus after the other, each in a process of its own, and print a line for each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.merge_memory", description=__doc__)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("teacher")
+    parser.add_argument("work", type=Path)
+    chosen = parser.parse_args()
+    for times in TIMES:
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            megabytes = alone.submit(merge, chosen.corpora, chosen.teacher, chosen.work, times).result()
+        print(f"{times} x: {megabytes:,.0f} MB", flush=True)
+
+
 if __name__ == "__main__":
-    corpora, teacher, work, *times = sys.argv[1:]
-    if times:
-        folder = repeat(Path(corpora), Path(work), int(times[0]))
-        print(f"{times[0]} x: {merge(folder, teacher, Path(work) / f'student-{times[0]}'):,.0f} MB")
-    else:
-        for number in ("1", "10"):
-            subprocess.run([sys.executable, __file__, corpora, teacher, work, number], check=True)
+    main()

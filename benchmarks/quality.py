@@ -65,7 +65,7 @@ CHANGES: dict[str, dict[str, object]] = {
 
 def main() -> None:
     """Sweep and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("shared", type=Path)
     parser.add_argument("storage", type=Path)
     parser.add_argument("--preset", choices=PRESETS, default="quick")
@@ -193,4 +193,4 @@ def _spread(gains: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
-from benchmarks.finished import FinishedRun, read_run
 from bistil_ray.results.comparison import settings_of
 from bistil_ray.results.records import Record
 from bistil_ray.results.tables import best_per_language
+
+from .finished import FinishedRun, read_run
 
 FEWEST = 3
 """Points that a rank correlation needs to say anything at all."""
@@ -163,7 +164,7 @@ def _score(score: float | None, spread: float | None = None) -> str:
 
 def main() -> None:
     """Analyse each run by itself, and bits per character over all of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.selection", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     options = parser.parse_args()

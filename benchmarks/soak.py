@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,13 +22,17 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.tiny import NAME, SETTINGS, TinySweep, make_inputs
 from bistil_ray.config_sources import load_config
 from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import make_plan
 
+from .tiny import NAME, SETTINGS, TinySweep, make_inputs
+
 SETTLED = 5.0
 """Seconds that Ray is given after a sweep to end the processes that it no longer needs."""
+SERVICES = ("gcs_server", "raylet", "DashboardAgent", "RuntimeEnvAgent", "monitor", "dashboard")
+"""Processes of Ray that are there as long as it is, by what their titles hold; the others carry out work."""
+WORKERS = "workers"
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Held:
     """What is held at one moment: memory in MB, and numbers of things."""
 
     driver_mb: float
-    ray_mb: float
+    workers_mb: float
+    services_mb: float
     processes: int
     driver_files: int
     session_files: int
@@ -51,13 +57,14 @@ def look() -> Held:
 
     gc.collect()
     me = psutil.Process()
-    below = me.children(recursive=True)
+    below = memory_by_part(me.children(recursive=True))
     session = Path(ray._private.worker.global_worker.node.get_session_dir_path())
     groups = [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
     return Held(
         driver_mb=round(me.memory_full_info().uss / 1e6, 1),
-        ray_mb=round(sum(_own_memory(process) for process in below) / 1e6, 1),
-        processes=len(below),
+        workers_mb=round(sum(below.get(WORKERS, ())), 1),
+        services_mb=round(sum(sum(held) for part, held in below.items() if part != WORKERS), 1),
+        processes=sum(map(len, below.values())),
         driver_files=me.num_fds(),
         session_files=sum(len(files) for _, _, files in os.walk(session)),
         placement_groups=len(groups),
@@ -66,11 +73,16 @@ def look() -> Held:
     )
 
 
-def _own_memory(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().uss)
-    except psutil.Error:
-        return 0
+def memory_by_part(processes: Sequence[psutil.Process]) -> dict[str, list[float]]:
+    """Give the MB that processes of Ray share with nobody, by the part of Ray that each is."""
+    parts: dict[str, list[float]] = {}
+    for process in processes:
+        try:
+            title, held = " ".join(process.cmdline()[:3]), process.memory_full_info().uss / 1e6
+        except psutil.Error:
+            continue  # it has ended
+        parts.setdefault(next((part for part in SERVICES if part in title), WORKERS), []).append(held)
+    return parts
 
 
 def sweep(tiny: TinySweep) -> None:
@@ -110,7 +122,7 @@ def main() -> None:
     work = args.work.absolute()
     inputs = make_inputs(work / "inputs")
     ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level="ERROR", include_dashboard=True)
-    seen, seconds = [look()], [0.0]
+    me, seen, seconds = psutil.Process(), [look()], [0.0]
     for number in range(args.times):
         tiny = TinySweep(work / f"soak-{number}", inputs)
         began = time.monotonic()
@@ -119,7 +131,8 @@ def main() -> None:
         shutil.rmtree(tiny.storage)
         time.sleep(SETTLED)
         seen.append(look())
-        print(json.dumps({"sweep": number + 1, "seconds": seconds[-1], **asdict(seen[-1])}), flush=True)  # noqa: T201
+        parts = {part: round(sum(held), 1) for part, held in memory_by_part(me.children(recursive=True)).items()}
+        print(json.dumps({"sweep": number + 1, "seconds": seconds[-1], **asdict(seen[-1]), **parts}), flush=True)
     ray.shutdown()
     _show(seen, seconds, args.json)
 
@@ -127,7 +140,7 @@ def main() -> None:
 def _show(seen: list[Held], seconds: list[float], as_json: bool) -> None:
     slopes = growth(seen)
     if as_json:
-        print(json.dumps({"seen": [asdict(held) for held in seen], "growth": slopes}))  # noqa: T201
+        print(json.dumps({"seen": [asdict(held) for held in seen], "growth": slopes}))
         return
     table = Table("after sweep", "seconds", *asdict(seen[0]))
     for number, (held, took) in enumerate(zip(seen, seconds, strict=True)):
@@ -135,7 +148,7 @@ def _show(seen: list[Held], seconds: list[float], as_json: bool) -> None:
     table.add_row("growth", "", *(f"{slopes.get(name, float('nan')):g}" for name in asdict(seen[0])))
     written = io.StringIO()
     Console(file=written, width=140).print(table)
-    print(written.getvalue())  # noqa: T201
+    print(written.getvalue())
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from benchmarks.played import Fleet, play
-from benchmarks.seen import Seen, compare, fit
+from benchmarks.simulate.played import Fleet, play
+from benchmarks.simulate.seen import Seen, compare, fit
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 

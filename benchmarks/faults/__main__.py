@@ -21,8 +21,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lost_nodes import node_lost
-from benchmarks.scenarios import (
+from bistil_ray.storage import write_json
+
+from ..tiny import TinySweep, end, make_inputs
+from .lost_nodes import node_lost
+from .scenarios import (
     RARELY,
     TRAIN,
     TRIAL,
@@ -36,8 +39,6 @@ from benchmarks.scenarios import (
     shard_unreadable,
     sweep_ended,
 )
-from benchmarks.tiny import TinySweep, end, make_inputs
-from bistil_ray.storage import write_json
 
 SCENARIOS: dict[str, Callable[[Bench], Row | list[Row]]] = {
     "pack": lambda bench: process_killed(bench, "worker killed in pack", "pack", WORKER, SIGKILL, *TRAIN),
@@ -92,10 +93,10 @@ def main() -> None:
             found = Row(name, f"scenario not completed: {problem}", 0.0, False)
         new = found if isinstance(found, list) else [found]
         for row in new:
-            print(json.dumps(asdict(row)), file=sys.stderr, flush=True)  # noqa: T201
+            print(json.dumps(asdict(row)), file=sys.stderr, flush=True)
         rows += new
     if args.json:
-        print(json.dumps([asdict(row) for row in rows]))  # noqa: T201
+        print(json.dumps([asdict(row) for row in rows]))
         return
     table = Table("fault", "what was lost", "news after, s", "same end")
     for row in rows:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.mishaps import cut_in_half, fill, kill, process_of, small_disk
-from benchmarks.tiny import TinySweep, end, wait_for_file, wait_until
+from ..tiny import TinySweep, end, wait_for_file, wait_until
+from .mishaps import cut_in_half, fill, kill, process_of, small_disk
 
 TRIAL, WORKER = "ray::ImplicitFunc", "ray::RayTrainWorker"
 TRAIN = ("--set", "execution.launcher=train")

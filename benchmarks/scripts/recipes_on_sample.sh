@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every recipe on the embedded sample's better teacher, two seeds: shows that the baselines run on equal terms, not how good
 # they are on real text.
-# usage: benchmarks/recipes_on_sample.sh STORAGE
+# usage: benchmarks/scripts/recipes_on_sample.sh STORAGE
 set -euo pipefail
 storage=$1
 bistil-ray sweep --langs sw,yo --storage "$storage" --plan >/dev/null # writes the sample's text and labels

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every task on real text, real labels and one small real teacher, about 300 steps of each phase: one phase-1 student
 # serves all tasks of a pair of languages.
-# usage: benchmarks/every_task.sh SHARED STORAGE [TASK...]    (SHARED holds data/ and models/; run it again to continue)
+# usage: benchmarks/scripts/every_task.sh SHARED STORAGE [TASK...]
+# (SHARED holds data/ and models/; run it again to continue)
 set -euo pipefail
 shared=$1
 storage=$2

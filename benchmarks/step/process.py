@@ -5,9 +5,10 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -20,6 +21,7 @@ from .product import ProductStep
 from .shapes import Shape, make_batch, make_teacher
 
 LR = 1e-4
+T = TypeVar("T")
 
 
 class Duration(NamedTuple):
@@ -81,7 +83,8 @@ def peak_flops(shape: Shape, precision: str, threads: int, repeats: int = 30) ->
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     states = torch.randn(shape.tokens, shape.hidden, dtype=kind, device=_device())
     weight = torch.randn(4 * shape.hidden, shape.hidden, dtype=kind, device=_device())
-    seconds = min(_timed(lambda: torch.nn.functional.linear(states, weight)).busy(threads) for _ in range(repeats))
+    product = partial(torch.nn.functional.linear, states, weight)
+    seconds = min(_timed(product)[1].busy(threads) for _ in range(repeats))
     return 2 * states.numel() * weight.shape[0] / seconds
 
 
@@ -97,18 +100,17 @@ def _serve(pipe: Connection, shape: Shape, precision: str | None, threads: int) 
     del teacher, student, model
     while (number := pipe.recv()) is not None:
         batch = {name: values.to(_device()) for name, values in make_batch(shape, number).items()}
-        losses: list[Mapping[str, float]] = []
-        took = _timed(lambda batch=batch, losses=losses: losses.append(step(batch)))
-        pipe.send(Step(losses[0], took))
+        pipe.send(Step(*_timed(partial(step, batch))))
     pipe.send(_peak_memory())
 
 
-def _timed(run: Callable[[], object]) -> Duration:
+def _timed(run: Callable[[], T]) -> tuple[T, Duration]:
+    """Give what ``run`` gives, and how long it took."""
     began, cpu_began = time.perf_counter(), time.process_time()
-    run()
+    given = run()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return Duration(time.perf_counter() - began, time.process_time() - cpu_began)
+    return given, Duration(time.perf_counter() - began, time.process_time() - cpu_began)
 
 
 def _peak_memory() -> int:

@@ -12,8 +12,8 @@ import sys
 from dataclasses import replace
 from statistics import median
 
-from .sides.process import Side, Step, device_name, peak_flops, precision_of
-from .sides.shapes import SHAPES
+from .process import Side, Step, device_name, peak_flops, precision_of
+from .shapes import SHAPES
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-3}
 """How far the losses of the two sides may be apart, relatively."""
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description="Phase-1 step against a plain one.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="base")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the product")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each side, after one that is not")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # MergeDistill on real text: two tiny teachers with vocabularies of two kinds, one of English and Swahili, one of English
 # and Yoruba, both pre-trained here; then a student for every assignment of them to three languages, tuned on a task.
-# usage: benchmarks/mergedistill.sh SHARED WORK [topic|ner]    (SHARED holds data/ and models/; run it again to continue;
-# with the other task it tunes the students that are there)
+# usage: benchmarks/scripts/mergedistill.sh SHARED WORK [topic|ner]
+# (SHARED holds data/ and models/; run it again to continue; with the other task it tunes the students that are there)
 set -euo pipefail
 shared=$1
 work=$2

@@ -6,11 +6,12 @@ import os
 import time
 
 import ray
-from ray.cluster_utils import Cluster
 
-from benchmarks.scenarios import ONE_BY_ONE, TRAIN, Bench, Row
-from benchmarks.tiny import end, wait_for_file, wait_until
 from bistil_ray.distributed.launch import START_TIMEOUT
+
+from ..several_nodes.clusters import add_node, local_cluster
+from ..tiny import end, wait_for_file, wait_until
+from .scenarios import ONE_BY_ONE, TRAIN, Bench, Row
 
 NO_ROOM_SECONDS = "30"
 """How long Ray Train waits for workers here, three times."""
@@ -19,10 +20,8 @@ NO_ROOM_SECONDS = "30"
 def node_lost(bench: Bench) -> list[Row]:
     """Take away the node that trains and bring another; then take that away too, and bring one after the failure."""
     os.environ[START_TIMEOUT] = NO_ROOM_SECONDS
-    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_port": 0}
-    cluster = Cluster(initialize_head=True, connect=True, head_node_args=head)
-    try:
-        node = cluster.add_node(num_cpus=2)
+    with local_cluster(cpus=1) as cluster, ray.init(address=cluster.address):
+        node = add_node(cluster, cpus=2)
         # Half of the head's only CPU is taken, so that it has room for drivers but for no worker.
         half = ray.remote(num_cpus=0.5, resources={"node:__internal_head__": 0.001})(_Placeholder).remote()
         ray.get(half.__ray_ready__.remote())
@@ -31,7 +30,7 @@ def node_lost(bench: Bench) -> list[Row]:
         wait_for_file(tiny, "steps/distil-*/checkpoints/step-*", sweep)
         events = tiny.events()
         cluster.remove_node(node, allow_graceful=False)
-        node = cluster.add_node(num_cpus=2)
+        node = add_node(cluster, cpus=2)
         replaced_after = wait_until(lambda: tiny.events() > events + 1, sweep)
         wait_for_file(tiny, "steps/finetune-*/checkpoints/dense/step-*", sweep)
         done_twice = tiny.done_twice()
@@ -39,16 +38,13 @@ def node_lost(bench: Bench) -> list[Row]:
         cluster.remove_node(node, allow_graceful=False)
         code, words = end(sweep)
         gave_up = time.monotonic() - began
-        cluster.add_node(num_cpus=2)
+        add_node(cluster, cpus=2)
         said = (words.strip().splitlines() or ["nothing said"])[-1][:200]
         second = bench.row_after_rerun(
             "node removed, none comes", tiny, f"gave up after {gave_up:.0f} s, code {code}: {said}"
         )
         first = Row("node removed, replaced", f"{done_twice} optimiser steps", round(replaced_after, 1), second.same)
         return [first, second]
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
 
 
 class _Placeholder:

@@ -11,7 +11,7 @@ from bistil_ray.models.layers import align_layers
 from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import Phase, train_step
 from bistil_ray.train.objectives import Distillation
-from bistil_ray.train.optim import make_optimizer
+from bistil_ray.train.optim import make_optimizer, round_once
 
 
 class ProductStep:
@@ -22,6 +22,7 @@ class ProductStep:
         layers = teacher.config.num_hidden_layers, student.config.num_hidden_layers
         weights = {"hidden": 1.0, "attention": 1.0}
         self.objective = Distillation(student.base_model, [teacher.base_model], align_layers(*layers), weights)
+        round_once(self.objective.teachers, precision)
         self.learned = Learned(dict(self.objective.model.named_parameters()))
         self.optimizer = make_optimizer(self.learned.moved.values(), lr)
         self.phase = Phase(steps=1, lr=lr, precision=precision)

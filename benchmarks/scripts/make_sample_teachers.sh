@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the two tiny teachers that come with the package, from nothing but the package's own sample generator.
-# usage: benchmarks/make_sample_teachers.sh WORK    (about 20 minutes on two CPU cores; results in WORK/teachers)
+# usage: benchmarks/scripts/make_sample_teachers.sh WORK    (about 20 minutes on two CPU cores; results in WORK/teachers)
 set -euo pipefail
 work=$1
 python -m bistil_ray.sample "$work/sample"

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls  # type: ignore[import-untyped]
 
-from benchmarks.played import Fleet, play
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 from bistil_ray.results.records import find_run
 from bistil_ray.storage import read_result
+
+from .played import Fleet, play
 
 Rate = Callable[[Step], float]
 """Seconds that a step takes."""

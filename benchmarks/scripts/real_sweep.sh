@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A whole sweep on real text, real labels and small real teachers: 2 teachers x 3 languages x 3 densities on two CPU cores.
-# usage: benchmarks/real_sweep.sh SHARED STORAGE    (SHARED holds data/ and models/; run it again to continue)
+# usage: benchmarks/scripts/real_sweep.sh SHARED STORAGE    (SHARED holds data/ and models/; run it again to continue)
 set -euo pipefail
 shared=$1
 storage=$2

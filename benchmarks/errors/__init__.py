@@ -1,0 +1,1 @@
+"""What is lost between teacher and student."""

@@ -1,0 +1,1 @@
+"""A tiny sweep to which bad things are done."""

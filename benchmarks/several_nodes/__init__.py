@@ -1,0 +1,1 @@
+"""A tiny sweep on clusters of several nodes."""

@@ -1,1 +1,0 @@
-"""What ``benchmarks.step`` compares: the product's phase-1 step and a plain one."""

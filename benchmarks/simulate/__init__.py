@@ -1,0 +1,1 @@
+"""Sweeps played through without their work."""
