@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,8 @@ def told_when_full(place: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
 
-    A folder takes the place of a folder, but no file does: StorageError.
+    Whoever may read the folder may read what comes into it. A folder takes the place of a folder, but no file does:
+    StorageError.
     """
     if path.name in ("", ".."):
         raise StorageError(f"{str(path)!r} names a folder and no file in it")
@@ -126,6 +127,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with told_when_full(path.parent):
             yield temporary
+        _open_as_the_folder(temporary)
         if path.is_dir() and not path.is_symlink():
             if not temporary.is_dir():
                 raise StorageError(
@@ -174,6 +176,13 @@ def read_result(folder: Path) -> dict[str, Any]:
     """Read the result of a finished step."""
     result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     return result
+
+
+def _open_as_the_folder(written: Path) -> None:
+    """Give files the permissions of the folder around them: safetensors makes its files for their owner alone."""
+    for file in [path for path in written.rglob("*") if path.is_file()] if written.is_dir() else [written]:
+        with suppress(OSError):  # not every mount has permissions
+            file.chmod(file.parent.stat().st_mode & 0o666)
 
 
 def _remove_tree(folder: Path) -> None:

@@ -87,9 +87,11 @@ def observe(
             f"the attention of a {type(inner).__name__} cannot be observed: "
             "distil hidden states alone (recipe bistil with attention_weight=0)"
         )
+    states = output.hidden_states
     return Observed(
-        output=output,
-        hidden=tuple(output.hidden_states[state] for state in hidden),
+        # Without the states of all layers, which would live as long as the output does.
+        output=type(output)(**{name: value for name, value in output.items() if name != "hidden_states"}),
+        hidden=tuple(states[state] for state in hidden),
         attention=tuple(wish.seen[MAP, layer] for layer in attention),
         vectors=tuple(
             Vectors(wish.seen["query", i], wish.seen["key", i], wish.seen["value", i], wish.masks.get(i))

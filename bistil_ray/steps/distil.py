@@ -32,6 +32,7 @@ from ..train.baselines import RelationDistillation, TripleDistillation
 from ..train.loop import Objective
 from ..train.masked_lm import MaskedLanguageModelling, MaskedTokens
 from ..train.objectives import Distillation
+from ..train.optim import round_once
 from .blocks import held_out_blocks
 from .context import Context, Job
 from .new_student import NewStudent, new_student
@@ -48,6 +49,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     teaching = context.teaching(partial(_teachers, job, pack, context.device))
     student = new_student(teaching.models[0], settings, pack)
     objective = _objective(teaching, student, settings)
+    if not teaching.shared:  # else another student may still be made of the teacher's weights
+        round_once(teaching.models, settings["precision"])
     result = train_on_text(job, context, objective, student.model, tokenizer, corrupted_share(settings), "student")
     if student.projections and context.rank == 0:
         save_projections(student.projections, job.folder / "student")

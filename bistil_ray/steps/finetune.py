@@ -24,6 +24,7 @@ from ..teachers.adapted import adapted
 from ..teachers.constant import check_varies
 from ..train.loop import Batch, Objective, Phase, mix
 from ..train.objectives import Distillation, LabelLearning
+from ..train.optim import round_once
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
 from .context import Context, Job, LocalContext
@@ -49,6 +50,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         objective = _under_teacher(job, student, [teacher.to(context.device) for teacher in teachers])
     stream = training_stream(job, distilled_folder, labels)
     _check_teachers(job, teachers, next(stream.batches(LocalContext(), 0, 1))[0])
+    round_once(teachers, settings["precision"])
     dense, sparse = (stream.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
     tuning = tune_sparsely(
         objective,

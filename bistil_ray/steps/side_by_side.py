@@ -73,7 +73,7 @@ class _Group:
         if self._teaching is None:
             models = load()
             self._look = SharedLook(models)
-            self._teaching = Teaching(models, self._look)
+            self._teaching = Teaching(models, self._look, shared=True)
         return self._teaching
 
     def _next(self) -> int:

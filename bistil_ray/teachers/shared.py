@@ -16,10 +16,11 @@ from ..models.states import Observed
 
 
 class Teaching(NamedTuple):
-    """The teachers of a student, and how it looks at them."""
+    """The teachers of a student, how it looks at them, and whether other students are made from them as well."""
 
     models: Sequence[PreTrainedModel]
     look: Look = look_at
+    shared: bool = False
 
 
 class SharedLook:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from bistil_ray import storage
 from bistil_ray.errors import StorageError
@@ -77,6 +79,21 @@ def test_while_a_file_is_replaced_readers_see_the_old_one(tmp_path: Path) -> Non
         temporary.write_text("new")
         assert (tmp_path / "file").read_text() == "old"
     assert (tmp_path / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o755, 0o644), (0o770, 0o660), (0o700, 0o600)])
+def test_whoever_may_read_a_folder_may_read_the_weights_in_it(folder: int, file: int, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(folder)
+    with replacing(shared / "sft.safetensors") as temporary:
+        save_file({"weight": torch.zeros(1)}, temporary)
+    with replacing(shared / "model") as temporary:
+        temporary.mkdir()
+        temporary.chmod(folder)
+        save_file({"weight": torch.zeros(1)}, temporary / "model.safetensors")
+    for name in ("sft.safetensors", "model/model.safetensors"):
+        assert (shared / name).stat().st_mode & 0o777 == file
 
 
 def test_lines_are_appended_with_one_end_each(tmp_path: Path) -> None:

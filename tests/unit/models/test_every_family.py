@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModelForMaskedLM, DebertaV2Tokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForMaskedLM, DebertaV2Tokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from bistil_ray.evaluate.speed import measure
 from bistil_ray.losses.attention import attention_mse, valid_pairs
@@ -20,6 +20,7 @@ from bistil_ray.models.loading import check_teacher, load_masked_lm, load_tokeni
 from bistil_ray.models.states import observe
 from bistil_ray.models.student import build_student, cut_vocabulary
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.optim import autocast, round_once
 from bistil_ray.vocab.merges import merge_closure
 from bistil_ray.vocab.trim import always_kept_ids, id_table, trim_tokenizer
 
@@ -53,6 +54,24 @@ def test_a_student_comes_nearer_to_its_teacher(make_model, inputs, family_name: 
     student.eval().save_pretrained(tmp_path)
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path)
     assert torch.equal(loaded(**inputs).logits, student(**inputs).logits)
+
+
+def test_a_teacher_rounded_once_gives_what_it_gave_under_autocast(make_model, inputs, family_name: str) -> None:
+    teacher = make_model(family_name)
+    before = _observed_in_bf16(teacher, inputs)
+    held = sum(parameter.nbytes for parameter in teacher.parameters())
+    round_once([teacher], "fp32")
+    assert sum(parameter.nbytes for parameter in teacher.parameters()) == held
+    round_once([teacher], "bf16")
+    assert sum(parameter.nbytes for parameter in teacher.parameters()) < 0.7 * held
+    for ours, theirs in zip(_observed_in_bf16(teacher, inputs), before, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def _observed_in_bf16(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    with torch.no_grad(), autocast("bf16", model.device):
+        seen = observe(model, inputs, hidden=[0, 2, 4], attention=[0, 3])
+    return [seen.output.logits, *seen.hidden, *seen.attention]
 
 
 def test_distillation_learns_from_maps_that_are_never_whole(make_model, inputs, family_name: str) -> None:
