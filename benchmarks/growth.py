@@ -1,4 +1,4 @@
-"""How packing and a step of phase 1 grow with the corpus, the vocabulary and the layers.
+"""How packing and a step of phase 1 grow with the corpus, the vocabulary, the layers and the workers.
 
 ``python -m benchmarks.growth CORPORA TEACHER WORK``: CORPORA holds en.parquet and sw.parquet; of TEACHER the tokenizer
 and the width are used, its weights are not. Each line comes from a process of its own with one thread, one after the
@@ -12,19 +12,27 @@ import os
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+import torch.distributed as dist
 from transformers import AutoConfig
 
+from bistil_ray.models.student import build_student
 from bistil_ray.steps.context import Job, LocalContext
 
 from .step.process import Side
-from .step.shapes import Shape
+from .step.product import ProductStep
+from .step.shapes import Shape, make_batch, make_teacher
 
 LANGS = ("en", "sw")
 ROWS = 2000
@@ -33,7 +41,10 @@ TIMES = (4, 16)
 THRESHOLDS = (1e-6, 1e-4, 1e-3, 0.0)
 LAYERS = (2, 4, 8, 12)
 """Layers of the teacher; its student has half."""
-BATCH, LENGTH, STEPS = 4, 64, 3
+WORKERS = (1, 2, 4)
+"""Processes that share the rows of each batch."""
+BATCH, SHARED, LENGTH, STEPS = 4, 16, 64, 3
+"""Blocks in a batch, and in one that workers share; tokens of a block; steps after the first."""
 
 
 class Packed(NamedTuple):
@@ -89,6 +100,30 @@ def distil(shape: Shape) -> tuple[float, float]:
     return median(steps[1:]), side.end() / 2**20  # the first step allocates
 
 
+def distil_together(shape: Shape, workers: int) -> tuple[float, float]:
+    """Share every batch among ``workers`` processes; give ``distil``'s figures of the one that needs most."""
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(workers, get_context("spawn")) as together:
+        rank = partial(_distil_as_rank, replace(shape, batch=shape.batch // workers), f"file://{folder}/meeting")
+        figures = list(together.map(rank, range(workers), repeat(workers)))
+    return max(seconds for seconds, _ in figures), max(peak for _, peak in figures)
+
+
+def _distil_as_rank(shape: Shape, meeting: str, rank: int, workers: int) -> tuple[float, float]:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    teacher = make_teacher(shape)
+    student = build_student(
+        teacher, tuple(range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers))
+    )
+    step, seconds = ProductStep(teacher, student, 1e-4, "fp32"), []
+    for number in range(STEPS + 1):
+        began = time.process_time()
+        step(make_batch(shape, number * workers + rank))
+        seconds.append(time.process_time() - began)
+    dist.destroy_process_group()
+    return median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Measure one after the other and print a line for each."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
@@ -111,9 +146,14 @@ def main() -> None:
         )
 
     width = AutoConfig.from_pretrained(chosen.teacher)
-    shapes = {(LAYERS[-1], vocabulary) for vocabulary in vocabularies} | {(n, min(vocabularies)) for n in LAYERS}
+    heads, most = width.num_attention_heads, LAYERS[-1]
+    for workers in WORKERS:
+        shape = Shape(width.hidden_size, heads, sorted(vocabularies)[-2], SHARED, LENGTH, most, most // 2)
+        seconds, peak = distil_together(shape, workers)
+        print(f"phase 1: {workers} workers: {1000 * seconds:.0f} ms of CPU a step, {peak:.0f} MB each", flush=True)
+    shapes = {(most, vocabulary) for vocabulary in vocabularies} | {(n, min(vocabularies)) for n in LAYERS}
     for layers, vocabulary in sorted(shapes):
-        shape = Shape(width.hidden_size, width.num_attention_heads, vocabulary, BATCH, LENGTH, layers, layers // 2)
+        shape = Shape(width.hidden_size, heads, vocabulary, BATCH, LENGTH, layers, layers // 2)
         seconds, peak = distil(shape)
         print(
             f"phase 1: {layers} layers to {layers // 2}, {vocabulary:,} tokens: {1000 * seconds:.0f} ms of CPU a step, "

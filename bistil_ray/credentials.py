@@ -1,10 +1,12 @@
 """Credentials found in what is given, and hidden in what is said: they belong in the environment, not in a run.
 
-A run writes down where its inputs lie, in its configuration, plan, report and cards, and errors repeat it.
+A run writes down where its inputs lie, in its configuration, plan, report and cards, and errors repeat it; those of
+libraries may repeat what the environment holds.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 
 # scheme://user:password@ or scheme://token@. A key may hold a slash, a port is digits; ``gs://anonymous@bucket`` and
@@ -18,6 +20,13 @@ _OPTION = re.compile(
     r"(?P<kept>[?&][\w-]*(?:secret|token|passw|credential|signature|access_?key|api_?key|\bsig)[\w-]*=)[^&\s'\"]+",
     re.IGNORECASE,
 )
+# As libraries show their settings and headers: secret_key='...', AccountKey=...;, "Authorization": "Bearer ...".
+_SETTING = re.compile(
+    r"(?P<kept>(?:(?:secret_?)?access_?key|secret_?key|account_?key|private_?key|api_?key|client_?secret|passw(?:or)?d"
+    r"|(?:access|auth|session|security|hf)_?token)(?:_?id)?['\"]?\s*[=:]\s*['\"]?"
+    r"|\bauthorization['\"]?\s*[=:]\s*b?['\"]?(?:[a-z][\w-]*\s+)?)[^\s'\",;&)}]+",
+    re.IGNORECASE,
+)
 # Tokens of the hub, key ids of AWS.
 _TOKEN = re.compile(r"(?P<kept>\b(?:hf_|AKIA|ASIA))[A-Za-z0-9]{16,}")
 
@@ -27,7 +36,7 @@ ENVIRONMENT = "give them by the environment, such as AWS_ACCESS_KEY_ID, GOOGLE_A
 
 def masked(text: str) -> str:
     """Put ``***`` in the place of every password, key and token in ``text``."""
-    for pattern in (_USER, _OPTION, _TOKEN):
+    for pattern in (_USER, _OPTION, _SETTING, _TOKEN):
         text = pattern.sub(lambda found: f"{found['kept']}***{'@' if found[0].endswith('@') else ''}", text)
     return text
 
@@ -35,3 +44,11 @@ def masked(text: str) -> str:
 def holds_credentials(text: str) -> bool:
     """Tell whether ``text`` holds what ``masked`` would hide."""
     return masked(text) != text
+
+
+class MaskingFormatter(logging.Formatter):
+    """Writes records of logs without the credentials that they may repeat."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line as any formatter would, but masked."""
+        return masked(super().format(record))

@@ -4,7 +4,8 @@ Two things keep others out. The lock itself is the operating system's (``flock``
 it on (local disks, NFS 4, most cluster file systems), and gone when its holder ends, however it ends. For mounts that
 keep such locks to each machine, the holder also touches the file every few seconds: one that another machine touched
 within the last minute is held. Its age is taken by the file system's clock, so that machines need not agree on the
-time. Not covered: two machines that come within the same moment, on a mount that does not pass locks on.
+time; and since that may be set, one that looks old, or as if from the future, is watched for a while before it is taken
+for lost. Not covered: two machines that come within the same moment, on a mount that does not pass locks on.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 LOCK = ".lock"
-BEAT_SECONDS, STALE_SECONDS = 10.0, 60.0
-"""How often a lock's holder touches it; how long after that another machine takes its holder for lost."""
+BEAT_SECONDS, STALE_SECONDS, WATCH_SECONDS = 10.0, 60.0, 25.0
+"""How often a lock's holder touches it; how long after that another machine takes its holder for lost, and how long it
+watches such a lock first."""
 
 
 class Held(Exception):  # noqa: N818
@@ -78,9 +80,18 @@ def _beat(path: Path, over: threading.Event) -> None:
 
 
 def _held_elsewhere(path: Path) -> bool:
-    """Tell whether another machine touched the lock file of late."""
+    """Tell whether another machine touched the lock file of late, or does so while it is watched."""
     signed = _signature(path)
-    return bool(signed) and signed.get("host") != socket.gethostname() and _age(path) < STALE_SECONDS
+    if not signed or signed.get("host") == socket.gethostname():
+        return False
+    try:
+        if 0 <= _age(path) < STALE_SECONDS:
+            return True
+        touched = path.stat().st_mtime
+        time.sleep(WATCH_SECONDS)
+        return path.stat().st_mtime != touched
+    except FileNotFoundError:  # let go in this moment: what this process has locked is no file any more
+        return True
 
 
 def _signature(path: Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Steps read and write plain files. In a folder, which all machines of a cluster see, they do so in place. Of a bucket
 each machine keeps a working copy: what a step needs is fetched before it begins, and what it makes is published when it
-has a new checkpoint and when it ends, its completion marker last. An object is replaced whole or not at all.
+has a new checkpoint and when it ends, its completion marker last. An object is replaced whole or not at all. A bucket
+that fails for a while is asked again, over about a minute.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .data.patience import retried
 from .errors import StorageError
 from .results.records import RESULTS
 from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
@@ -44,6 +47,8 @@ class RunStorage:
     folder: Path
     bucket: FileSystem | None = None
     root: str = ""
+    sent: dict[str, int] = field(default_factory=dict, compare=False)
+    """When each file that went from here to the bucket was changed last, by this machine's clock, in ns."""
 
     @property
     def is_folder(self) -> bool:
@@ -78,7 +83,8 @@ class RunStorage:
         if self.bucket is not None:
             away = [name for name in names if name not in here]
             with self._telling():
-                marks = self.bucket.get_file_info([f"{self.root}/{name}/{DONE}" for name in away])
+                look = partial(self.bucket.get_file_info, [f"{self.root}/{name}/{DONE}" for name in away])
+                marks = retried(look)
             done = [name for name, mark in zip(away, marks, strict=True) if mark.is_file]
             self._transfer(self._download, [f"{name}/{file}" for name in done for file in (RESULT, DONE)])
             here.update(done)
@@ -110,11 +116,10 @@ class RunStorage:
 
         assert self.bucket is not None
         with self._telling():
-            found = [self.bucket.get_file_info(f"{self.root}/{name}")]
+            found = [retried(partial(self.bucket.get_file_info, f"{self.root}/{name}"))]
             if not found[0].is_file:
-                found = self.bucket.get_file_info(
-                    FileSelector(f"{self.root}/{name}", recursive=True, allow_not_found=True)
-                )
+                below = FileSelector(f"{self.root}/{name}", recursive=True, allow_not_found=True)
+                found = retried(partial(self.bucket.get_file_info, below))
         return {info.path.removeprefix(f"{self.root}/"): info for info in found if info.is_file}
 
     def _files(self, name: str) -> Iterator[str]:
@@ -131,7 +136,9 @@ class RunStorage:
     def _is_news(self, name: str, there: FileInfo | None) -> bool:
         if there is None or there.size != self._size(name):
             return True
-        return (there.mtime_ns or 0) < (self.folder / name).stat().st_mtime_ns
+        changed = (self.folder / name).stat().st_mtime_ns
+        # The bucket has a clock of its own, and this machine's may be set: what was sent from here tells for sure.
+        return changed != self.sent[name] if name in self.sent else changed > (there.mtime_ns or 0)
 
     def _transfer(self, move: Callable[[str], None], names: Sequence[str]) -> None:
         """Move files side by side, and completion markers only when all others have arrived."""
@@ -139,7 +146,7 @@ class RunStorage:
         with self._telling():
             for group in ([name for name in names if name not in marks], marks):
                 with ThreadPoolExecutor(TRANSFERS) as movers:
-                    list(movers.map(move, group))
+                    list(movers.map(lambda name: retried(partial(move, name)), group))
 
     def _download(self, name: str) -> None:
         from pyarrow.fs import LocalFileSystem, copy_files
@@ -152,11 +159,14 @@ class RunStorage:
 
         source = self.folder / name
         if source.is_file():  # and not a checkpoint that a newer one has just replaced
+            changed = source.stat().st_mtime_ns
             copy_files(str(source), f"{self.root}/{name}", LocalFileSystem(), self.bucket, use_threads=False)
+            self.sent[name] = changed
 
     def _delete(self, name: str) -> None:
         assert self.bucket is not None
-        self.bucket.delete_file(f"{self.root}/{name}")
+        with suppress(FileNotFoundError):  # an attempt whose answer was lost
+            self.bucket.delete_file(f"{self.root}/{name}")
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The command line: which commands there are, and how every one of them ends.
 
-Exit codes: 0 done; 1 done but some steps failed; 2 the user's mistake, told in one line; 130 interrupted.
+Exit codes: 0 done; 1 done but some steps failed, or a fault, with its traceback; 2 the user's mistake, told in one
+line; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ COMMANDS = (
     "doctor",
 )
 
+FAULT = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
@@ -86,6 +88,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return USER_MISTAKE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except Exception:  # a fault of ours or of a library: its words may repeat anything
+        typer.echo(visible(masked(traceback.format_exc())), err=True)
+        return FAULT
     return code if isinstance(code, int) else 0
 
 

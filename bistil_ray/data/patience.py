@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from ..credentials import masked
+
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 WAITS = (0.5, 2.0, 8.0, 20.0, 30.0)
@@ -42,7 +44,7 @@ def resumed(start: Callable[[int], Iterator[Item]], sleep: Callable[[float], Non
             wait = next(waits, None)
             if wait is None or not may_pass(problem):
                 raise
-            log.warning("storage fails (%s): trying again in %g s", problem, wait)
+            log.warning("storage fails (%s): trying again in %g s", masked(str(problem)), wait)
         sleep(wait)
 
 

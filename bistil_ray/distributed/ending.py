@@ -1,6 +1,7 @@
-"""A sweep that is told to end (SIGTERM, as before a spot machine is taken back): steps that train save first.
+"""Told to end: a sweep by SIGTERM, or a node that Ray drains before it is taken back; steps that train save first.
 
-The word goes to them through the cluster's own store of keys, which every node reaches, whatever the storage is.
+The word to a sweep goes to its steps through the cluster's own store of keys, which every node reaches, whatever the
+storage is. Their processes do not listen to signals themselves: a node's raylet that gets SIGTERM kills them at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import ray
+from ray._private.state import state
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_exists, _internal_kv_put
 from ray.tune import Callback
 
@@ -71,8 +73,12 @@ class Ending(Callback):
 
 
 def told_to_end() -> bool:
-    """Tell, in any process of a sweep, whether it was told to end; this asks the cluster's head."""
-    return bool(_internal_kv_exists(_key()))
+    """Tell, in any process of a sweep, whether it should save and end; this asks the cluster's head.
+
+    So it is where the sweep was told to end, and where Ray drains this node: nothing begins there any more, and what
+    runs has until the node is gone.
+    """
+    return bool(_internal_kv_exists(_key())) or ray.get_runtime_context().get_node_id() in state.get_draining_nodes()
 
 
 def _key() -> str:

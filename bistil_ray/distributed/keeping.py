@@ -1,6 +1,6 @@
 """Work on a storage that is a bucket: what is needed is fetched, what is made is published, whichever node it is on.
 
-In a storage that is a folder, which all nodes see, there is nothing to do.
+In a storage that is a folder there is nothing to do, but to look whether this node sees it as all nodes should.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from ..steps.context import Context, Job
 from ..storage import RESULT
 from ..train.state import checkpoints
 from .launch import Body
+from .nodes import check_view
 
 
-def run_kept(job: Job, context: Context, body: Body, place: str) -> dict[str, Any]:
-    """Run ``body`` on this node's working copy of the storage at ``place``, and publish the step's folder.
+def run_kept(job: Job, context: Context, body: Body, place: str, run: str) -> dict[str, Any]:
+    """Run ``body``, for the run of a name, on this node's working copy of the storage at ``place``, and publish it.
 
-    It is published whenever there is a new checkpoint, so that another node can go on from there, and at the end.
+    The step's folder is published whenever there is a new checkpoint, so that another node can go on from there, and at
+    the end. Raises ClusterError where this node does not see a storage that is a folder.
     """
     storage = storage_at(place)
     if storage.is_folder:
+        check_view(storage.folder / run / "plan.json")
         return body(job, context)
     here = replace(
         job,

@@ -21,11 +21,13 @@ import ray
 import torch
 from ray import tune
 
+from ..credentials import masked
 from ..errors import BistilError, ClusterError
 from ..planning.step import Step
 from ..steps.context import Context, Job
 from ..steps.run import in_turn, make_job, run_in_turn
 from ..steps.side_by_side import run_side_by_side
+from ..train.notice import TERMINATED
 from .stream import MAP_CPUS, RayContext
 
 DRIVER_CPUS = 0.01
@@ -34,6 +36,7 @@ RETRIES = 2
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 START_SECONDS = 300
 """How long workers are waited for, ``RETRIES`` times more: machines of a cloud take minutes to come."""
+NO_ROOM = "the cluster has lost nodes or is busy; add nodes and run the same command again"
 Body = Callable[[Job, Context], dict[str, Any]]
 """What is done with a step: ``run_step``, but where only what is around it is looked at."""
 END = (BistilError, SystemExit)
@@ -66,26 +69,30 @@ def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, s
     """Ray Tune's function: run ``body`` on the step named in ``config`` and report how it went.
 
     ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken. With
-    the steps in ``beside`` it shares the process, and how each of them went is in ``ends``.
+    the steps in ``beside`` it shares the process, and how each of them went is in ``ends``. Raises SystemExit, when
+    that is reported, where a step was told to end.
     """
     found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
     jobs = [make_job(step, Path(folder)) for step in found]
     launch = partial(_on_workers if slot.launcher == "train" else _in_process, slot=slot)
     if len(jobs) == 1:
-        tune.report(_end_of(partial(run_in_turn, jobs[0], partial(launch, body=body))))
+        end = _end_of(partial(run_in_turn, jobs[0], partial(launch, body=body)))
     else:
-        tune.report(_end_of(partial(_launch_together, jobs, launch, body)))
+        end = _end_of(partial(_launch_together, jobs, launch, body))
+    tune.report(end)
+    if any(one["state"] == "ended" for one in (end, *end.get("ends", ()))):
+        raise SystemExit(TERMINATED)  # its node may be about to go: this process must not be given another step
 
 
 def _end_of(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Let ``run`` run a step, and give how it went as it is reported."""
+    """Let ``run`` run a step, and give how it went as it is reported: what any exception says goes on from here."""
     try:
         result = run()
     except SystemExit:  # it was told to end, and has saved
         return {"state": "ended", "progress": 0.0}
     except Exception as problem:
         text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
-        return {"state": "failed", "error": _one_line(problem), "details": text, "progress": 1.0}
+        return {"state": "failed", "error": masked(_one_line(problem)), "details": masked(text), "progress": 1.0}
     return {"state": "done", "progress": 1.0, **_figures(result)}
 
 
@@ -144,12 +151,16 @@ def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     return result
 
 
+def patience() -> float:
+    """How many seconds a step waits for room on the cluster before it is given up."""
+    return float(os.environ.get(START_TIMEOUT, START_SECONDS)) * (RETRIES + 1)
+
+
 def _no_room(slot: Slot, workers: int) -> str:
-    waited = float(os.environ[START_TIMEOUT]) * (RETRIES + 1)
     gpus = f" and {slot.gpus:g} GPUs" if slot.gpus else ""
     return (
-        f"no room for {workers} worker(s) of {slot.reserved_cpus:g} CPUs{gpus} in {waited:g} seconds: the cluster has "
-        "lost nodes or is busy; add nodes and run the same command again, or lower --workers or --gpus-per-worker"
+        f"no room for {workers} worker(s) of {slot.reserved_cpus:g} CPUs{gpus} in {patience():g} seconds: {NO_ROOM}, "
+        "or lower --workers or --gpus-per-worker"
     )
 
 

@@ -1,4 +1,7 @@
-"""What every node of a cluster must have before work starts: this version of the package, and a view of the storage."""
+"""What every node of a cluster must have: this version of the package, and a view of the storage.
+
+Nodes that are there before work starts are asked then, those that come later when a step begins on them.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,20 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import __version__
 from ..errors import ClusterError
+from ..train.ranks import total
 
 START_SECONDS = 120.0
 """How long a node may take to start the process that looks."""
 CACHE_SECONDS = 10.0
 """How long a network file system may hide a new file from other machines."""
+_BLIND = "{node} does not see {storage}: --storage must be a place that all nodes share, such as an NFS mount"
 
 
 def check_nodes(storage: Path | None) -> None:
     """Ask every other node for its version, and to look for a file that this process writes into ``storage``.
 
     Raises ClusterError, which names the node, if one has another version of bistil-ray or does not see the file. There
-    is nothing to see in a storage that is no folder: None. Nodes that an autoscaler adds later are not asked.
+    is nothing to see in a storage that is no folder: None.
     """
     here = ray.get_runtime_context().get_node_id()
     others = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
@@ -59,10 +64,25 @@ def _look_from(node: str, marker: Path) -> Any:  # noqa: ANN401
 @ray.remote(num_cpus=0, max_retries=0)
 def look(marker: str, patience: float) -> tuple[str, bool]:
     """On a node: give its version of the package, and whether it sees the file ``marker``."""
+    return __version__, _sees(Path(marker), patience)
+
+
+def _sees(marker: Path, patience: float) -> bool:
     deadline = time.monotonic() + patience
-    while not (seen := Path(marker).exists()) and time.monotonic() < deadline:
+    while not (seen := marker.exists()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    return __version__, seen
+    return seen
+
+
+def check_view(marker: Path) -> None:
+    """Look from the node of every rank for ``marker``, a file of the run that is there before its first step.
+
+    Raises ClusterError on all ranks, so that none waits for another, if one does not see it.
+    """
+    seen = _sees(marker, CACHE_SECONDS)
+    if total([not seen])[0]:
+        node = f"node {ray.util.get_node_ip_address()}" if not seen else "the node of another worker of this step"
+        raise ClusterError(_BLIND.format(node=node, storage=marker.parents[1]))
 
 
 def _given(answer: Any, node: str) -> tuple[str, bool]:  # noqa: ANN401
@@ -80,6 +100,4 @@ def _require(version: str, seen: bool, *, node: str, storage: Path | None) -> No
     if version != __version__:
         raise ClusterError(f"node {node} has bistil-ray {version}, but this is {__version__}: install one on all nodes")
     if not seen:
-        raise ClusterError(
-            f"node {node} does not see {storage}: --storage must be a place that all nodes share, such as an NFS mount"
-        )
+        raise ClusterError(_BLIND.format(node=f"node {node}", storage=storage))

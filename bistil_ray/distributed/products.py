@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from ..config import RunConfig
+from ..credentials import masked
 from ..dashboard.page import write_report
 from ..export.card import model_card
 from ..export.origin import Origin
@@ -40,4 +41,4 @@ def write_page(run: Path, storage: RunStorage) -> None:
     try:
         write_report(storage.place_of(run), run / "report.html")
     except Exception as problem:
-        log.warning("report.html was not written: %s", problem)
+        log.warning("report.html was not written: %s", masked(str(problem)))

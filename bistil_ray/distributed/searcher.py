@@ -48,6 +48,7 @@ class StepSearcher(Searcher):
         self._ready = [(place, key) for key, place in self._place.items() if not self._open_needs[key]]
         self._running: dict[str, list[Step]] = {}
         self._companions = companions or {}
+        self._last_reports: dict[str, Mapping[str, Any]] = {}
         self._losses: Counter[str] = Counter()
         self._furthest: Counter[str] = Counter()
         self._closed = False
@@ -61,6 +62,16 @@ class StepSearcher(Searcher):
     def close(self) -> None:
         """Hand out no step any more."""
         self._closed = True
+
+    def give_up(self, reason: str) -> None:
+        """Hand out no step any more: those that were handed out fail, and all others are skipped."""
+        self.close()
+        for step in [step for steps in self._running.values() for step in steps]:
+            self._give_up(step, "failed", reason)
+        for step in self._waiting.values():
+            self._outcome(step, "skipped", reason)
+        self._running.clear()
+        self._waiting.clear()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Give the next ready step, None while others must finish first, FINISHED when there will be none."""
@@ -88,6 +99,9 @@ class StepSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take note of how many tokens a step has trained on: one that comes further than ever may be lost anew."""
+        if trial_id not in self._running:
+            return  # it was given up
+        self._last_reports[trial_id] = result
         key = str(result.get("of", self._running[trial_id][0].key))
         tokens = int(result.get("tokens") or 0)
         if tokens > self._furthest[key]:
@@ -95,13 +109,14 @@ class StepSearcher(Searcher):
             self._losses[key] = 0
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
-        """Mark the trial's steps by what it reported last."""
+        """Mark the trial's steps by what it reported last; one that lost its process after that has lost nothing."""
         steps = self._running.pop(trial_id, [])
-        found = result or {"state": "failed"}
+        last = self._last_reports.pop(trial_id, None)
+        found = result or last or {"state": "running" if error else "failed"}
         ends = {end["step"]: end for end in found.get("ends", ())}
         for step in steps:
             end = ends.get(step.key, found)
-            if error:
+            if error and end.get("state", "running") == "running":
                 self._lose(step, "its process was lost")
             elif len(steps) > 1 and end.get("state") == "failed":
                 self._lose(step, f"failed beside others ({end.get('error')})")

@@ -27,7 +27,7 @@ Product = TypeVar("Product")
 MAP_CPUS, READ_CPUS = 0.3, 0.1
 """CPU that a data task asks for: training processes reserve less than a core each, so that one always finds room."""
 LOOK_SECONDS = 1.0
-"""How often a step looks at most whether its sweep was told to end."""
+"""How often a step looks at most whether it was told to end."""
 
 
 class RayContext:
@@ -98,7 +98,7 @@ class RayContext:
             raise DataError(reason.splitlines()[0]) from problem
 
     def is_to_end(self) -> bool:
-        """Tell whether the sweep was told to end; in between two looks the answer is no."""
+        """Tell whether the sweep was told to end or this node is drained; in between two looks the answer is no."""
         if time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + LOOK_SECONDS

@@ -26,7 +26,7 @@ from ..steps.run import run_step
 from ..storage import read_result, write_json, write_text
 from ..trackers.telling import Trackers
 from .keeping import KeptRun, run_kept
-from .launch import Body, quiet, run_trial
+from .launch import Body, patience, quiet, run_trial
 from .products import choose_best, write_page
 from .progress import Board
 from .status import StatusFeed, StatusFile
@@ -163,6 +163,7 @@ def _tune(
     from .ending import Ending
     from .feed import Feed
     from .nodes import check_nodes
+    from .room import Room
     from .scheduler import make_scheduler
     from .searcher import METRIC, StepSearcher
 
@@ -172,10 +173,10 @@ def _tune(
         board.placed(slot, parallel)
         shared = companions(plan) if config.execution.share_teacher else {}
         searcher = StepSearcher(plan, done, outcome, shared)
-        ending = Ending(searcher.close)
+        ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
-        work = partial(run_kept, body=body, place=config.storage)
+        work = partial(run_kept, body=body, place=config.storage, run=run.name)
         trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot, body=work)
         tuner = tune.Tuner(
             tune.with_resources(trainable, slot.trial_resources),
@@ -195,7 +196,8 @@ def _tune(
                 storage_path=str(run),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a lost step out again
-                callbacks=[Feed(board), StatusFeed(status), ending],
+                callbacks=[Feed(board), StatusFeed(status), ending, room],
+                stop=room,
             ),
         )
         with _silent_stdout(), ending.on_sigterm():

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..credentials import MaskingFormatter
 from ..locks import LOCK, locked_in_turn
 from ..planning.step import Step
 from ..storage import append_line, is_done, mark_done, read_result, told_when_full
@@ -108,7 +109,7 @@ def _logging_to(file: Path) -> Iterator[None]:
     """Write what the package's modules log in this thread into ``file``, which appears with the first line."""
     logger = logging.getLogger(__package__.partition(".")[0])
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(message)s"))
     own = threading.get_ident()
     handler.addFilter(lambda record: record.thread == own)
     logger.addHandler(handler)

@@ -16,8 +16,8 @@ TERMINATED = 128 + signal.SIGTERM
 def notice() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether the process is to end; whoever asks should then leave the block soon.
 
-    Only where training runs in the main thread, as in single commands. Ray ends its processes in its own way: a sweep
-    passes the word on to its steps before that.
+    Only where training runs in the main thread, as in single commands. Ray ends its processes in its own way: steps of
+    a sweep are told through the cluster (``distributed/ending.py``).
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -1,16 +1,20 @@
-"""Before work starts every other node is asked: does it see the storage, has it the same version of the package."""
+"""Every node is asked, before work starts or when a step begins there: does it see the storage, has it this version."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
 
 from bistil_ray import __version__
 from bistil_ray.distributed import nodes
-from bistil_ray.distributed.nodes import check_nodes, look
+from bistil_ray.distributed.keeping import run_kept
+from bistil_ray.distributed.nodes import check_nodes, check_view, look
 from bistil_ray.errors import ClusterError
+from bistil_ray.steps.context import Context, Job, LocalContext
+from bistil_ray.storage import write_json
 
 
 @pytest.fixture
@@ -64,6 +68,35 @@ def test_a_node_that_cannot_look_is_named_too(
     monkeypatch.setattr(nodes, "_look_from", lambda *_: broken.remote())
     with pytest.raises(ClusterError, match=f"^node 10.0.0.6 cannot run bistil-ray {__version__}: .*no such package; "):
         check_nodes(tmp_path)
+
+
+def test_a_step_on_a_node_that_does_not_see_the_storage_fails_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "CACHE_SECONDS", 0.0)
+    begun: list[Job] = []
+
+    def body(job: Job, context: Context) -> dict[str, Any]:
+        begun.append(job)
+        return {}
+
+    job = Job("pack", {}, {}, {}, tmp_path / "steps" / "pack-1")
+    with pytest.raises(ClusterError, match=rf"^node \S+ does not see {tmp_path}: --storage must be"):
+        run_kept(job, LocalContext(), body, str(tmp_path), "mine")
+    assert not begun
+    assert not list(tmp_path.iterdir())
+    write_json(tmp_path / "mine" / "plan.json", {})
+    run_kept(job, LocalContext(), body, str(tmp_path), "mine")
+    assert begun == [job]
+
+
+def test_a_worker_whose_view_is_fine_ends_with_the_one_whose_view_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "total", lambda values: [sum(values) + 1])
+    write_json(tmp_path / "mine" / "plan.json", {})
+    with pytest.raises(ClusterError, match=f"^the node of another worker of this step does not see {tmp_path}: "):
+        check_view(tmp_path / "mine" / "plan.json")
 
 
 @ray.remote(num_cpus=0, max_retries=0)

@@ -134,6 +134,19 @@ def test_a_step_that_was_told_to_end_waits_and_no_other_begins(told: Told) -> No
     assert searcher.unfinished == len(PLAN)
 
 
+def test_a_process_that_ends_after_it_told_how_its_step_ended_loses_nothing(told: Told) -> None:
+    searcher = StepSearcher(Plan((SW_PACK,)), [], told)
+    for trial in range(2 * LOSSES):  # one node after the other is taken back
+        assert searcher.suggest(str(trial)) == {"step": SW_PACK.key}
+        searcher.on_trial_result(str(trial), {"state": "ended"})
+        searcher.on_trial_complete(str(trial), None, error=True)
+        assert told[-1] == (SW_PACK.key, "waiting", "saved when told to end")
+    searcher.suggest("last")
+    searcher.on_trial_result("last", {"state": "done"})
+    searcher.on_trial_complete("last", None, error=True)
+    assert told[-1] == (SW_PACK.key, "done", "")
+
+
 def test_a_step_that_was_stopped_early_is_pruned(told: Told) -> None:
     searcher = StepSearcher(PLAN, [SW_PACK.key], told)
     searcher.suggest("1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
+from bistil_ray.cli import main as command_line
 from bistil_ray.cli.main import main
 from bistil_ray.config_sources import load_config
 from bistil_ray.credentials import holds_credentials, masked
 from bistil_ray.dashboard.page import write_report
+from bistil_ray.distributed.launch import _end_of
 from bistil_ray.distributed.sweep import open_run
 from bistil_ray.errors import DataError
 from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import make_plan
+from bistil_ray.steps import run as running
 
 SECRETS = ("wJalrXUtnFEMI/K7MDENG+bPx", "hunter2", "hf_abcdefghijklmnopqrstuvwxyz")
 HOLDING = (
@@ -46,10 +50,53 @@ def test_no_secret_is_left_where_it_was(place: str) -> None:
         "abfss://container@account.dfs.core.windows.net/x", "s3://bucket?endpoint_override=http://localhost:9000",
         "ray://head:10001", "127.0.0.1:6379", "a@b.org", "models/big", "/data/x@y", "http://host:80/x@y",
         "org/name@main", "token frequency=3", "shf_abcdefghijklmnopqrstuvwxyz",
+        "max_tokens=512", "pad_token='[PAD]'", "key='name'", "secret: none",
+        "set HF_TOKEN, AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY",
     ],
 )  # fmt: skip
 def test_a_place_without_secrets_stays_as_it_is(place: str) -> None:
     assert masked(place) == place
+
+
+SAID_BY_LIBRARIES = (
+    f"AWS Error NETWORK_CONNECTION: http://key:{SECRETS[1]}@10.0.0.7:9000/bucket/part.parquet",
+    f"Could not reach https://blob.core.windows.net/x?sv=2024&sig={SECRETS[1]}&se=1",
+    f"S3FileSystem(anon=False, key='x', secret_key='{SECRETS[0]}')",
+    f"DefaultEndpointsProtocol=https;AccountName=me;AccountKey={SECRETS[0]};EndpointSuffix=core.windows.net",
+    f"request failed: headers={{'Authorization': 'Bearer {SECRETS[1]}', 'User-Agent': 'x'}}",
+    f"401 for token {SECRETS[2]}",
+    f"AWS_SECRET_ACCESS_KEY={SECRETS[0]} password: {SECRETS[1]}",
+)
+
+
+@pytest.mark.parametrize("said", SAID_BY_LIBRARIES)
+def test_a_step_that_fails_in_a_library_tells_no_secrets(said: str, tmp_path: Path) -> None:
+    def body() -> dict[str, Any]:
+        with running._logging_to(tmp_path / "log.txt"):
+            logging.getLogger("bistil_ray.anything").warning("trying again: %s", said)
+            raise RuntimeError(said) from OSError(said)
+
+    end = _end_of(body)
+    assert end["state"] == "failed"
+    written = str(end) + (tmp_path / "log.txt").read_text()
+    assert "trying again" in written
+    assert "***" in end["error"]
+    assert "***" in end["details"]
+    assert not any(secret in written for secret in SECRETS)
+
+
+def test_a_fault_shows_its_traceback_without_secrets_or_orders_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down() -> None:
+        raise RuntimeError("\x1b[2J".join(SAID_BY_LIBRARIES))
+
+    monkeypatch.setattr(command_line, "make_app", break_down)
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().err
+    assert "RuntimeError: AWS Error" in shown
+    assert "break_down" in shown
+    assert not any(hidden in shown for hidden in (*SECRETS, "\x1b"))
 
 
 COMMANDS = (

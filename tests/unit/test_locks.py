@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bistil_ray.locks import LOCK, STALE_SECONDS, Held, locked, locked_in_turn
+from bistil_ray import locks
+from bistil_ray.locks import BEAT_SECONDS, LOCK, STALE_SECONDS, WATCH_SECONDS, Held, locked, locked_in_turn
 
 HOLD = """
 import sys
@@ -82,10 +84,35 @@ def test_what_another_machine_touched_of_late_is_held_though_no_lock_shows_it(pa
         pass
 
 
-def test_what_another_machine_has_long_left_is_free(path: Path) -> None:
-    left_by_another_machine(path, seconds_ago=STALE_SECONDS + 1)
+JUMPS = pytest.mark.parametrize("seconds_ago", [STALE_SECONDS + 1, -3600], ids=["forward", "back"])
+"""How long ago a lock seems to have been touched whose file system's clock was set."""
+
+
+@JUMPS
+def test_what_another_machine_has_left_is_free(path: Path, monkeypatch: pytest.MonkeyPatch, seconds_ago: float) -> None:
+    left_by_another_machine(path, seconds_ago)
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: None)
     with locked(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@JUMPS
+@pytest.mark.parametrize("sign", [os.utime, Path.unlink], ids=["touched", "let go"])
+def test_a_clock_that_was_set_frees_nothing_that_is_held(
+    path: Path, monkeypatch: pytest.MonkeyPatch, seconds_ago: float, sign: Callable[[Path], None]
+) -> None:
+    left_by_another_machine(path, seconds_ago)
+    watched: list[float] = []
+
+    def watch(seconds: float) -> None:
+        watched.append(seconds)
+        sign(path)
+
+    monkeypatch.setattr(locks.time, "sleep", watch)
+    with pytest.raises(Held), locked(path):
+        pass
+    assert watched == [WATCH_SECONDS]
+    assert WATCH_SECONDS > 2 * BEAT_SECONDS
 
 
 def test_others_wait_for_their_turn_and_never_overlap(path: Path, tmp_path: Path) -> None:

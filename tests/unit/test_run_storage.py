@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from bistil_ray.data import patience
 from bistil_ray.errors import StorageError
 from bistil_ray.run_storage import RunStorage, open_storage
 from bistil_ray.storage import mark_done, write_text
@@ -54,6 +61,53 @@ def test_finished_steps_are_known_with_their_results_without_fetching_their_prod
         one.publish(f"steps/{step}")
     assert two.finished(["steps/distil-2", "steps/distil-3", "steps/distil-4"]) == ["steps/distil-2"]
     assert sorted(path.name for path in two.folder.rglob("*") if path.is_file()) == ["DONE", "result.json"]
+
+
+def failing(operation: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """An operation on a bucket that fails so often at every file before it succeeds."""
+    failures: Counter[str] = Counter()
+
+    def ask(*what: Any) -> Any:
+        failures[repr(what[-1])] += 1
+        if failures[repr(what[-1])] <= times:
+            raise OSError("AWS Error SLOW_DOWN during GetObject operation: Please reduce your request rate.")
+        return operation(*what)
+
+    return ask
+
+
+def test_a_bucket_that_fails_for_a_while_is_asked_again(machine: MachineMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "WAITS", [0.0] * 3)
+    one, two = machine("one"), machine("two")
+    mark_done(made(one, "pack-8", {"blocks": "blocks"}), {})
+    for move in ("_upload", "_download"):
+        monkeypatch.setattr(RunStorage, move, failing(getattr(RunStorage, move), 3))
+    one.publish("steps/pack-8")
+    assert two.finished(["steps/pack-8"]) == ["steps/pack-8"]
+    looking = replace(machine("three"), bucket=SimpleNamespace(get_file_info=failing(two.bucket.get_file_info, 3)))
+    assert looking.finished(["steps/of-nobody"]) == []
+    looking.fetch(["steps/of-nobody"])
+
+
+def test_a_bucket_that_does_not_come_back_is_an_error(machine: MachineMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "WAITS", [0.0] * 3)
+    one = machine("one")
+    made(one, "pack-9", {"blocks": "blocks"})
+    monkeypatch.setattr(RunStorage, "_upload", failing(RunStorage._upload, 4))
+    with pytest.raises(StorageError, match=r"^s3://bucket/runs.*: AWS Error SLOW_DOWN"):
+        one.publish("steps/pack-9")
+
+
+@pytest.mark.parametrize("hours", [-1, 1], ids=["back", "forward"])
+def test_what_was_changed_is_published_whatever_the_clock_was_set_to(machine: MachineMaker, hours: int) -> None:
+    one, two = machine("one"), machine("two")
+    status = made(one, f"clock{hours}", {"status.json": "waiting"}) / "status.json"
+    one.publish(f"steps/clock{hours}")
+    write_text(status, "running")
+    os.utime(status, ns=(0, time.time_ns() + hours * 3_600_000_000_000))
+    one.publish(f"steps/clock{hours}")
+    two.fetch([f"steps/clock{hours}"])
+    assert (two.folder / f"steps/clock{hours}/status.json").read_text() == "running"
 
 
 def test_a_step_is_not_marked_done_in_the_bucket_when_one_of_its_files_did_not_arrive(
