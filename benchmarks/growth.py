@@ -95,7 +95,7 @@ def pack_alone(corpora: Path, tokenizer: str, threshold: float, folder: Path) ->
 
 def distil(shape: Shape) -> tuple[float, float]:
     """Give the median CPU seconds of a phase-1 step and the peak memory of its process in MB."""
-    side = Side(shape, "fp32", threads=1)
+    side = Side(ProductStep, shape, "fp32", threads=1)
     steps = [side.step(number).took.cpu_seconds for number in range(STEPS + 1)]
     return median(steps[1:]), side.end() / 2**20  # the first step allocates
 

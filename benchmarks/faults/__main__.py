@@ -24,7 +24,7 @@ from rich.table import Table
 from bistil_ray.storage import write_json
 
 from ..tiny import TinySweep, end, make_inputs
-from .lost_nodes import node_lost
+from .lost_nodes import node_drained, node_lost
 from .scenarios import (
     RARELY,
     TRAIN,
@@ -55,6 +55,7 @@ SCENARIOS: dict[str, Callable[[Bench], Row | list[Row]]] = {
     "unreadable": shard_unreadable,
     "full": disk_full,
     "nodes": node_lost,
+    "drained": node_drained,
 }
 
 

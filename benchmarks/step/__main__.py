@@ -12,7 +12,9 @@ import sys
 from dataclasses import replace
 from statistics import median
 
+from .plain import PlainStep
 from .process import Side, Step, device_name, peak_flops, precision_of
+from .product import ProductStep
 from .shapes import SHAPES
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-3}
@@ -27,7 +29,8 @@ def main() -> None:
         shape = replace(shape, batch=chosen.batch)
     precision = precision_of(chosen.precision)
     peak = peak_flops(shape, precision, chosen.threads)
-    plain, product = (Side(shape, side, chosen.threads) for side in (None, precision))
+    plain = Side(PlainStep, shape, chosen.plain_precision, chosen.threads)
+    product = Side(ProductStep, shape, precision, chosen.threads)
     pairs = [(plain.step(number), product.step(number)) for number in range(chosen.steps + 1)]
     memory = {"plain": plain.end(), "product": product.end()}
 
@@ -39,6 +42,7 @@ def main() -> None:
         "shape": chosen.shape,
         "batch": shape.batch,
         "precision": precision,
+        "plain_precision": chosen.plain_precision,
         "device": device_name(),
         "threads": chosen.threads,
         "steps": chosen.steps,
@@ -60,6 +64,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="base")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of the product")
+    parser.add_argument("--plain-precision", choices=("fp32", "bf16"), default="fp32", help="of the plain one")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each side, after one that is not")
     parser.add_argument("--batch", type=int, help="sequences in a batch, if not the shape's")
     parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
