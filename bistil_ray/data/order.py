@@ -7,7 +7,7 @@ the row group it falls into.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,16 @@ def read_chunk(chunk: Chunk) -> np.ndarray:
     column = column.combine_chunks()
     rows = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
     return np.ascontiguousarray(rows[row_order(chunk, len(rows))], dtype=np.int32)
+
+
+def in_batches(arrays: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Cut batches of ``size`` rows across the borders of arrays in a row; a last, short one is left out."""
+    rest: np.ndarray | None = None
+    for rows in arrays:
+        rest = rows if rest is None or not len(rest) else np.concatenate([rest, rows])
+        while len(rest) >= size:
+            yield rest[:size]
+            rest = rest[size:]
 
 
 def row_order(chunk: Chunk, rows: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import torch
 import torch.distributed as dist
 from transformers import PreTrainedModel
 
-from ..data.order import Chunk
+from ..data.order import Chunk, in_batches, read_chunk
 from ..errors import BistilError, DataError
 from ..teachers.shared import Teaching
 from .data_tasks import apply, read
@@ -79,23 +80,16 @@ class RayContext:
         """Nobody to wait for."""
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
-        """Stream the chunks' blocks in their order; reading runs ahead of training in other processes."""
+        """Stream the chunks' blocks in their order; reading runs ahead of training in other processes.
+
+        The first chunk is read here: the others' processes take seconds to start.
+        """
         if not chunks:
             return
-        rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
-        data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
-        shuffled = data.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
-        try:
-            for batch in shuffled.iter_batches(
-                batch_size=batch_size, batch_format="numpy", prefetch_batches=4, drop_last=True
-            ):
-                yield batch["ids"]
-        except ray.exceptions.RayTaskError as problem:
-            # Of what a task raised, Ray Data keeps the words alone.
-            _, mistake, reason = str(problem).rpartition(f"{DataError.__name__}: ")
-            if not mistake:
-                raise
-            raise DataError(reason.splitlines()[0]) from problem
+        with ThreadPoolExecutor(1) as starter:
+            others = _read_elsewhere(chunks[1:])
+            second = starter.submit(next, others, None)
+            yield from in_batches(_in_turn(chunks[0], second, others), batch_size)
 
     def is_to_end(self) -> bool:
         """Tell whether the sweep was told to end or this node is drained; in between two looks the answer is no."""
@@ -108,3 +102,28 @@ class RayContext:
         """Return when every rank has come here."""
         if self.world_size > 1:
             dist.barrier()
+
+
+def _in_turn(first: Chunk, second: Future[np.ndarray | None], others: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    yield read_chunk(first)
+    if (rows := second.result()) is not None:
+        yield rows
+        yield from others
+
+
+def _read_elsewhere(chunks: Sequence[Chunk]) -> Iterator[np.ndarray]:
+    """Read chunks as Ray Data tasks, in their order."""
+    if not chunks:
+        return
+    rows = [{"chunk": pickle.dumps(chunk)} for chunk in chunks]
+    data = ray.data.from_items(rows, override_num_blocks=min(len(rows), 64))
+    try:
+        read_rows = data.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
+        for batch in read_rows.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=4):
+            yield batch["ids"]
+    except ray.exceptions.RayTaskError as problem:
+        # Of what a task raised, Ray Data keeps the words alone.
+        _, mistake, reason = str(problem).rpartition(f"{DataError.__name__}: ")
+        if not mistake:
+            raise
+        raise DataError(reason.splitlines()[0]) from problem

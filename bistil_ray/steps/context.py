@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ..data.order import Chunk, read_chunk
+from ..data.order import Chunk, in_batches, read_chunk
 from ..teachers.shared import Teaching
 
 Item = TypeVar("Item")
@@ -58,7 +58,7 @@ class Context(Protocol):
         """
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
-        """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T)."""
+        """Stream the blocks of ``chunks`` in their order, as int32 arrays (batch_size, T), and no short one."""
 
     def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
         """Give the teachers that ``load`` gives; students that train side by side have them in common."""
@@ -101,14 +101,8 @@ class LocalContext:
         return map(here, items)
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
-        """Read chunk after chunk and cut batches across their borders; a last, short batch is left out."""
-        rest: np.ndarray | None = None
-        for chunk in chunks:
-            rows = read_chunk(chunk)
-            rest = rows if rest is None or not len(rest) else np.concatenate([rest, rows])
-            while len(rest) >= batch_size:
-                yield rest[:batch_size]
-                rest = rest[batch_size:]
+        """Read chunk after chunk."""
+        return in_batches(map(read_chunk, chunks), batch_size)
 
     def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
         """Load the teachers: nobody has them yet."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 import torch
 
-from bistil_ray.data.order import Chunk, chunks_from
+from bistil_ray.data.order import Chunk, chunks_from, read_chunk
 from bistil_ray.data.pack import block_file
 from bistil_ray.distributed.stream import RayContext
 from bistil_ray.errors import DataError
@@ -44,6 +45,16 @@ def test_batches_are_those_of_plain_loops(context: RayContext, chunks: list[Chun
         assert np.array_equal(one, other)
 
 
+def test_what_the_first_chunk_holds_is_there_before_ray_has_started_reading(
+    context: RayContext, chunks: list[Chunk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Event()
+    monkeypatch.setattr("bistil_ray.distributed.stream._read_elsewhere", lambda others: iter(begun.wait, True))
+    batches = context.blocks(chunks, 2)
+    assert np.array_equal(next(batches), read_chunk(chunks[0])[:2])
+    begun.set()
+
+
 def test_no_chunks_give_no_batches(context: RayContext) -> None:
     assert list(context.blocks([], 4)) == []
 
@@ -73,8 +84,11 @@ def test_any_other_failure_in_a_task_is_a_failure_here(context: RayContext) -> N
         context.map(one_over, [2, 0])
 
 
-def test_a_file_of_blocks_that_cannot_be_read_is_named(context: RayContext, tmp_path: Path) -> None:
+def test_a_file_of_blocks_that_cannot_be_read_is_named(
+    context: RayContext, chunks: list[Chunk], tmp_path: Path
+) -> None:
     broken = tmp_path / "part.parquet"
     broken.write_bytes(b"PAR1 and then nothing of the kind")
-    with pytest.raises(DataError, match=f"^{broken} cannot be read: [^\n]+$"):
-        list(context.blocks([Chunk(str(broken), 0, (1, 2))], 2))
+    for before in ([], chunks):
+        with pytest.raises(DataError, match=f"^{broken} cannot be read: [^\n]+$"):
+            list(context.blocks([*before, Chunk(str(broken), 0, (1, 2))], 2))
