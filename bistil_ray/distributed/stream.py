@@ -86,10 +86,10 @@ class RayContext:
         """
         if not chunks:
             return
-        with ThreadPoolExecutor(1) as starter:
-            others = _read_elsewhere(chunks[1:])
-            second = starter.submit(next, others, None)
-            yield from in_batches(_in_turn(chunks[0], second, others), batch_size)
+        others, starter = _read_elsewhere(chunks[1:]), ThreadPoolExecutor(1)
+        second = starter.submit(next, others, None)
+        starter.shutdown(wait=False)  # whoever leaves early does not wait for what has just begun
+        yield from in_batches(_in_turn(chunks[0], second, others), batch_size)
 
     def is_to_end(self) -> bool:
         """Tell whether the sweep was told to end or this node is drained; in between two looks the answer is no."""
