@@ -23,15 +23,15 @@ from .launch import Body
 from .nodes import check_view
 
 
-def run_kept(job: Job, context: Context, body: Body, place: str, run: str) -> dict[str, Any]:
-    """Run ``body``, for the run of a name, on this node's working copy of the storage at ``place``, and publish it.
+def run_kept(job: Job, context: Context, body: Body, place: str, run: Path) -> dict[str, Any]:
+    """Run ``body``, for the run in a folder, on this node's working copy of the storage at ``place``, and publish it.
 
     The step's folder is published whenever there is a new checkpoint, so that another node can go on from there, and at
     the end. Raises ClusterError where this node does not see a storage that is a folder.
     """
     storage = storage_at(place)
     if storage.is_folder:
-        check_view(storage.folder / run / "plan.json")
+        check_view(run / "plan.json")  # not by ``place``, which may be relative: processes of Ray have other folders
         return body(job, context)
     here = replace(
         job,

@@ -176,7 +176,7 @@ def _tune(
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
-        work = partial(run_kept, body=body, place=config.storage, run=run.name)
+        work = partial(run_kept, body=body, place=config.storage, run=run.absolute())
         trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot, body=work)
         tuner = tune.Tuner(
             tune.with_resources(trainable, slot.trial_resources),

@@ -82,11 +82,11 @@ def test_a_step_on_a_node_that_does_not_see_the_storage_fails_before_anything_is
 
     job = Job("pack", {}, {}, {}, tmp_path / "steps" / "pack-1")
     with pytest.raises(ClusterError, match=rf"^node \S+ does not see {tmp_path}: --storage must be"):
-        run_kept(job, LocalContext(), body, str(tmp_path), "mine")
+        run_kept(job, LocalContext(), body, str(tmp_path), tmp_path / "mine")
     assert not begun
     assert not list(tmp_path.iterdir())
     write_json(tmp_path / "mine" / "plan.json", {})
-    run_kept(job, LocalContext(), body, str(tmp_path), "mine")
+    run_kept(job, LocalContext(), body, str(tmp_path), tmp_path / "mine")
     assert begun == [job]
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +17,10 @@ from transformers import pipeline
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
+from bistil_ray.planning.step import Step
 from bistil_ray.results.records import read_records
-from bistil_ray.storage import read_result
+from bistil_ray.steps.context import Context, Job
+from bistil_ray.storage import mark_done, read_result
 
 Swept = tuple[RunConfig, Plan, Outcome]
 
@@ -79,6 +82,24 @@ def test_another_run_takes_over_finished_steps(swept: Swept, carry_out: Callable
     other = carry_out(config.model_copy(update={"langs": ("sw",)}), only, "part")
     assert stamps(config) == before
     assert {record.step for record in read_records(other.run)} < {record.step for record in read_records(outcome.run)}
+
+
+def test_a_storage_that_is_named_relatively_is_the_same_place_in_every_process(
+    cluster: None,
+    plan_of: Callable[..., tuple[RunConfig, Plan]],
+    carry_out: Callable[..., Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def body(job: Job, context: Context) -> dict[str, Any]:
+        mark_done(job.folder, result := {"kind": job.kind})
+        return result
+
+    monkeypatch.chdir(tmp_path)
+    step = Step("pack", {}, {}, {}, "only", {"lang": "only"})
+    outcome = carry_out(plan_of(storage="runs")[0], Plan((step,)), "run", body=body)
+    assert outcome.states == {step.key: ("done", "")}
+    assert (tmp_path / "runs" / "steps" / step.key / "DONE").exists()
 
 
 def test_a_language_that_fails_is_told_with_its_reason_and_the_other_is_finished(
