@@ -34,28 +34,32 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class TinySweep:
-    """One run: where it is stored, the folder of its inputs (see ``make_inputs``), the command's further words."""
+    """One run: where it is stored, the folder of its inputs (see ``make_inputs``), the command's further words.
+
+    Without a folder of inputs it is a sweep of the embedded sample as it comes, all of it.
+    """
 
     storage: Path
-    inputs: Path
+    inputs: Path | None
     more: tuple[str, ...] = ()
 
     def flags(self) -> dict[str, str]:
         """Give the settings that are flags of the command."""
-        return {
+        place = {"storage": str(self.storage), "name": NAME}
+        if self.inputs is None:
+            return place
+        return place | {
             "langs": "sw",
             "densities": "0.08",
             "teachers": str(self.inputs / "teacher"),
             "corpora": str(self.inputs / "corpora"),
             "task_data": str(self.inputs / "ner"),
-            "storage": str(self.storage),
-            "name": NAME,
         }
 
     def command(self, *more: str) -> list[str]:
         """Give the command line."""
         flags = [word for name, value in self.flags().items() for word in (f"--{name.replace('_', '-')}", value)]
-        sets = [word for setting in SETTINGS for word in ("--set", setting)]
+        sets = [word for setting in SETTINGS if self.inputs for word in ("--set", setting)]
         begin = [sys.executable, "-m", "bistil_ray.cli", "sweep", "--config", "sample", "--quiet"]
         return [*begin, *flags, *sets, *self.more, *more]
 

@@ -78,16 +78,14 @@ class RunStorage:
 
         They are asked for by name: the cost does not grow with what else the storage holds.
         """
-        with ThreadPoolExecutor(LOOKS) as lookers:  # on a shared mount each look is a moment's wait
+        with ThreadPoolExecutor(LOOKS) as lookers:  # on a shared mount or in a bucket each look is a moment's wait
             here = set(compress(names, lookers.map(lambda name: is_done(self.folder / name), names)))
-        if self.bucket is not None:
-            away = [name for name in names if name not in here]
-            with self._telling():
-                look = partial(self.bucket.get_file_info, [f"{self.root}/{name}/{DONE}" for name in away])
-                marks = retried(look)
-            done = [name for name, mark in zip(away, marks, strict=True) if mark.is_file]
-            self._transfer(self._download, [f"{name}/{file}" for name in done for file in (RESULT, DONE)])
-            here.update(done)
+            if self.bucket is not None:
+                away = [name for name in names if name not in here]
+                with self._telling():
+                    done = list(compress(away, lookers.map(self._is_marked, away)))
+                self._transfer(self._download, [f"{name}/{file}" for name in done for file in (RESULT, DONE)])
+                here.update(done)
         return [name for name in names if name in here]
 
     def name_of(self, place: str) -> str:
@@ -109,6 +107,10 @@ class RunStorage:
         name = self.name_of(place)
         self.fetch([name])
         return self.folder / name
+
+    def _is_marked(self, name: str) -> bool:
+        assert self.bucket is not None
+        return retried(partial(self.bucket.get_file_info, f"{self.root}/{name}/{DONE}")).is_file
 
     def _list(self, name: str) -> dict[str, FileInfo]:
         """List the bucket's files at a name, which is that of a file or a folder."""

@@ -1,7 +1,8 @@
 """What faults cost a sweep: ``python -m benchmarks.faults WORK [--only NAME] [--kills N] [--json]``.
 
-Each scenario carries out the same tiny sweep, does something bad to it (``scenarios.py``, ``lost_nodes.py``) and
-compares its end with that of an undisturbed one. Full disks need the right to mount a tmpfs.
+Each scenario carries out the same tiny sweep, does something bad to it (``scenarios.py``, ``lost_nodes.py``,
+``slow_storage.py``) and compares its end with that of an undisturbed one. Disks that are full or stand still need the
+right to mount them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from .scenarios import (
     shard_unreadable,
     sweep_ended,
 )
+from .slow_storage import bucket_away, bucket_slow, disk_stands_still
 
 SCENARIOS: dict[str, Callable[[Bench], Row | list[Row]]] = {
     "pack": lambda bench: process_killed(bench, "worker killed in pack", "pack", WORKER, SIGKILL, *TRAIN),
@@ -56,6 +58,9 @@ SCENARIOS: dict[str, Callable[[Bench], Row | list[Row]]] = {
     "full": disk_full,
     "nodes": node_lost,
     "drained": node_drained,
+    "still": disk_stands_still,
+    "slow": bucket_slow,
+    "away": bucket_away,
 }
 
 

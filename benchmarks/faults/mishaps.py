@@ -43,6 +43,22 @@ def cut_in_half(file: Path) -> None:
 
 
 @contextmanager
+def own_disk(folder: Path) -> Iterator[Path]:
+    """Give ``folder`` as a disk of its own that can be frozen, a file of 1 GB beside it."""
+    image = folder.with_suffix(".disk")
+    folder.mkdir(parents=True, exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        image.unlink()
+
+
+@contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """Give ``folder`` as a small disk of its own."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """A tiny sweep on one Ray node, on three, with two workers for each step, and on a cluster that starts with none.
 
-All nodes are on this machine: they have raylets, resources and processes of their own, but share its cores and its
-disk, so the table is about results, not about speed. The last part needs port 6379 free.
+The last part starts with none as well, and carries out the whole sample over three languages. All nodes are on this
+machine: they have raylets, resources and processes of their own, but share its cores and its disk, so the table is
+about results, not about speed. The parts that start with none need port 6379 free.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from .clusters import from_zero, several_nodes
 
 LANGUAGES = ("--langs", "sw,yo")
 GROWING = ("--set", "execution.autoscaling=true", "--gpus-per-worker", "0", "--max-parallel", "3")
-PARTS = ("three", "two-workers", "zero")
-SECONDS = 900.0
+ALL_LANGUAGES = ("--langs", "sw,yo,ha")
+PARTS = ("three", "two-workers", "zero", "whole")
+SECONDS = 3600.0
 
 
 def main() -> None:
@@ -47,6 +49,12 @@ def main() -> None:
         with from_zero(work) as address:
             zero = TinySweep(work / "zero", inputs, ("--address", address, *GROWING))
             report("none at first, up to three, sw", zero, one)
+    if "whole" in parts:
+        plain = TinySweep(work / "whole", None, ALL_LANGUAGES)
+        report("one node, whole sample", plain, plain)
+        with from_zero(work) as address:
+            grown = TinySweep(work / "whole-from-zero", None, (*ALL_LANGUAGES, "--address", address, *GROWING))
+            report("none at first, up to three, whole sample", grown, plain)
 
 
 def report(name: str, tiny: TinySweep, reference: TinySweep) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,17 @@ def failing(operation: Callable[..., Any], times: int) -> Callable[..., Any]:
         return operation(*what)
 
     return ask
+
+
+def test_a_bucket_is_asked_for_many_steps_side_by_side(machine: MachineMaker) -> None:
+    storage, met = machine("one"), Barrier(4)
+    steps = [f"steps/distil-{number}" for number in range(4)]
+
+    def look(path: str) -> SimpleNamespace:
+        met.wait(timeout=20)  # which fails where they are asked for one after the other
+        return SimpleNamespace(is_file=False)
+
+    assert replace(storage, bucket=SimpleNamespace(get_file_info=look)).finished(steps) == []
 
 
 def test_a_bucket_that_fails_for_a_while_is_asked_again(machine: MachineMaker, monkeypatch: pytest.MonkeyPatch) -> None:
