@@ -111,10 +111,10 @@ def stand_in() -> Iterator[Bucket]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        at = f"127.0.0.1:{server.port}"
+        at, name = f"127.0.0.1:{server.port}", f"bucket-{server.port}"  # all servers of a process have the same buckets
         os.environ |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
-        S3FileSystem(endpoint_override=at, scheme="http", allow_bucket_creation=True).create_dir("bucket")
-        told.place = f"s3://bucket/runs?endpoint_override={at}&scheme=http"
+        S3FileSystem(endpoint_override=at, scheme="http", allow_bucket_creation=True).create_dir(name)
+        told.place = f"s3://{name}/runs?endpoint_override={at}&scheme=http"
         yield told
     finally:
         server.shutdown()

@@ -29,10 +29,12 @@ class Speed:
     latency_ms: float
 
 
-def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10) -> Speed:
+def measure(
+    model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10, seconds: float = 0.0
+) -> Speed:
     """Measure a model on one text of ``length`` tokens, or as many as the model takes.
 
-    Latency is the median of ``repeats`` forward passes on the CPU with one thread. Bytes are those of the
+    Latency is the median of forward passes on the CPU with one thread (see ``median_ms``). Bytes are those of the
     weight files in ``folder``, or of the parameters in memory where there is none. Threads, device and mode
     are put back.
     """
@@ -43,7 +45,7 @@ def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 12
         torch.set_num_threads(1)
         module.to("cpu").eval()
         flops = count_flops(model, ids_BT)
-        latency = median_ms(lambda: model(input_ids=ids_BT), repeats)
+        latency = median_ms(lambda: model(input_ids=ids_BT), repeats, seconds)
     finally:
         torch.set_num_threads(threads)
         module.to(device).train(training)
@@ -74,15 +76,18 @@ def count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def median_ms(run: Callable[[], object], repeats: int, warm_ups: int = WARM_UPS) -> float:
-    """Give the median time of ``repeats`` calls of ``run``, after ``warm_ups`` that do not count, without gradients."""
-    seconds = []
+def median_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0, warm_ups: int = WARM_UPS) -> float:
+    """Give the median time of calls of ``run``, without gradients, after ``warm_ups`` that do not count.
+
+    There are ``repeats`` of them, and more until they have taken so many ``seconds`` together.
+    """
+    took: list[float] = []
     with torch.inference_mode():
-        for _ in range(warm_ups + repeats):
+        while len(took) < warm_ups + repeats or sum(took[warm_ups:]) < seconds:
             began = time.perf_counter()
             run()
-            seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds[warm_ups:])
+            took.append(time.perf_counter() - began)
+    return 1000 * statistics.median(took[warm_ups:])
 
 
 def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:

@@ -21,6 +21,7 @@ from .package import load, onnx_file
 from .session import OnnxModel
 
 LENGTH, BATCH = 128, 16
+LEAST_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,16 @@ class Cost:
     gpu_latency_ms: float | None
 
 
-def cost_of(name: str, folder: Path, repeats: int = 10) -> Cost:
-    """Measure the model in ``folder``, called ``name``, in a process of its own, so that none sees another's memory."""
+def cost_of(name: str, folder: Path, seconds: float) -> Cost:
+    """Measure the model in ``folder``, called ``name``, each figure for so many ``seconds``.
+
+    It is done in a process of its own, so that no model sees another's memory.
+    """
     with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
-        return fresh.submit(measure_here, name, folder, repeats).result()
+        return fresh.submit(measure_here, name, folder, seconds).result()
 
 
-def measure_here(name: str, folder: Path, repeats: int) -> Cost:
+def measure_here(name: str, folder: Path, seconds: float) -> Cost:
     """Measure in this process; memory comes out right only where no other model has been loaded."""
     logging.disable_progress_bar()
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -61,14 +65,14 @@ def measure_here(name: str, folder: Path, repeats: int) -> Cost:
 
     before = _peak_memory()
     model: Any = load(head, folder) if file is None else OnnxModel(file, config)
-    batch_ms = median_ms(lambda: model(input_ids=batch_BT), max(1, repeats // 3), warm_ups=1)
+    batch_ms = median_ms(lambda: model(input_ids=batch_BT), LEAST_REPEATS, seconds)
     after = _peak_memory()
     if file is None:
-        exact, latency = model, measure(model, folder, LENGTH, repeats).latency_ms
+        exact, latency = model, measure(model, folder, LENGTH, LEAST_REPEATS, seconds).latency_ms
     else:
         # A graph does not tell its FLOPs: those of a model with other weights are the same.
         exact, alone = architecture(config).eval(), OnnxModel(file, config, threads=1)
-        latency = median_ms(lambda: alone(input_ids=ids_BT), repeats)
+        latency = median_ms(lambda: alone(input_ids=ids_BT), LEAST_REPEATS, seconds)
     return Cost(
         model=name,
         form="PyTorch" if file is None else file.name,
@@ -78,7 +82,7 @@ def measure_here(name: str, folder: Path, repeats: int) -> Cost:
         latency_ms=latency,
         tokens_per_second=1000 * batch_BT.numel() / batch_ms,
         memory_bytes=None if before is None or after is None else after - before,
-        gpu_latency_ms=_gpu_latency(model, ids_BT, repeats) if file is None else None,
+        gpu_latency_ms=_gpu_latency(model, ids_BT, seconds) if file is None else None,
     )
 
 
@@ -87,7 +91,7 @@ def _class_of(head: Head, config: PreTrainedConfig) -> type[PreTrainedModel]:
     return PARSERS[family.name] if head == PARSER else family.head_class(head.name)
 
 
-def _gpu_latency(model: PreTrainedModel, ids_BT: Tensor, repeats: int) -> float | None:
+def _gpu_latency(model: PreTrainedModel, ids_BT: Tensor, seconds: float) -> float | None:
     if not torch.cuda.is_available():
         return None
     model.cuda()
@@ -97,7 +101,7 @@ def _gpu_latency(model: PreTrainedModel, ids_BT: Tensor, repeats: int) -> float 
         model(input_ids=there_BT)
         torch.cuda.synchronize()
 
-    return median_ms(run, repeats)
+    return median_ms(run, LEAST_REPEATS, seconds)
 
 
 def _peak_memory() -> int | None:

@@ -15,7 +15,9 @@ EPILOG = "Example: bistil-ray bench runs/mine/best/sw exported/sw-int8 Davlan/af
 
 def bench(
     models: Annotated[list[str], typer.Argument(help="Models: folders, also exported ones with ONNX, or hub ids.")],
-    repeats: Annotated[int, typer.Option(min=1, help="Forward passes, of which the median counts.")] = 10,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="How long each figure of time is measured; the median counts.")
+    ] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,7 +42,7 @@ def bench(
     costs = []
     for turn, (model, folder) in enumerate(folders.items(), 1):
         with working(f"Measuring {model} ({turn} of {len(folders)})", quiet):
-            costs.append(cost_of(model, folder, repeats))
+            costs.append(cost_of(model, folder, seconds))
     if as_json:
         typer.echo(json.dumps([asdict(cost) for cost in costs]))
         return

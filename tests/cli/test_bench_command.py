@@ -18,7 +18,7 @@ Refused = Callable[..., str]
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Costs that no machine was asked for."""
 
-    def cost_of(name: str, folder: Path, repeats: int) -> Cost:
+    def cost_of(name: str, folder: Path, seconds: float) -> Cost:
         assert folder.is_dir()
         return Cost(name, "PyTorch", 66_000_000, 264_000_000, 8.5e7, 12.5, 1234.5, None, None)
 

@@ -14,7 +14,8 @@ from transformers import (
     XLMRobertaForTokenClassification,
 )
 
-from bistil_ray.evaluate.speed import measure
+from bistil_ray.evaluate import speed
+from bistil_ray.evaluate.speed import measure, median_ms
 
 SHAPE = {"vocab_size": 90, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
 
@@ -23,6 +24,17 @@ def matrix_flops(length: int, outputs: int) -> int:
     """Multiplications and additions per token: projections, feed-forward, attention over ``length`` keys, head."""
     per_layer = 4 * 24 * 24 + 2 * 24 * 40 + 2 * length * 24
     return 2 * (3 * per_layer + 24 * outputs)
+
+
+def test_a_time_is_the_median_over_as_many_calls_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    took, clock = iter([9.0, 9.0, 1.0, 4.0, 2.0, 1.0, 3.0]), [0.0]
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+
+    def run() -> None:
+        clock[0] += next(took)
+
+    assert median_ms(run, repeats=2, seconds=8.0) == 1_500.0  # 1, 4, 2 and 1 seconds; those of the warm-up do not count
+    assert list(took) == [3.0]
 
 
 def test_flops_are_those_of_the_matrix_products() -> None:
