@@ -19,6 +19,10 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
     if not chosen:
         return
     _check_depths(teacher, config, list(chosen.values()))
+    for name, recipe in chosen.items():
+        own = ", ".join(f"finetune.{setting}={value:g}" for setting, value in recipe.phase_2.items())
+        if own and "bistil" in chosen and config.finetune == config.finetune.model_copy(update=dict(recipe.phase_2)):
+            raise ConfigError(f"recipe {name} is bistil with {own}, which is set for both: leave one of them out")
     widths = [width for width in config.hidden if width != teacher.hidden]
     if widths and max(widths) > teacher.hidden:
         raise ConfigError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")

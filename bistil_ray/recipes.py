@@ -7,7 +7,8 @@ its step. Two are of another kind: ``teacher`` makes no student, it is the undis
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Start = Literal["layers", "distilbert-layers", "random"]
@@ -26,12 +27,14 @@ class Recipe:
     ``start`` says where its first weights come from: the teacher's layers that the run chooses, those that DistilBERT
     takes, or chance. ``objective`` is what phase 1 minimises: distances of hidden states and attention maps, masked
     language modelling, the mix of DistilmBERT or MiniLMv2's relations. ``under_teacher``: phase 2 learns from the task
-    teacher, otherwise from the labels alone.
+    teacher, otherwise from the labels alone. ``phase_2`` holds settings of phase 2 that are the recipe's own, whatever
+    the run says.
     """
 
     start: Start
     objective: Objective
     under_teacher: bool = False
+    phase_2: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def phase_1(self) -> dict[str, str]:
@@ -41,6 +44,7 @@ class Recipe:
 
 RECIPES = {
     "bistil": Recipe("layers", "states", under_teacher=True),
+    "bistil+": Recipe("layers", "states", under_teacher=True, phase_2={"text_share": 0.5}),
     "nodistil": Recipe("layers", "states"),
     "minilmv2": Recipe("random", "relations"),
     "distilmbert": Recipe("distilbert-layers", "distilmbert"),

@@ -150,6 +150,9 @@ class TaskDistillation(Optimisation):
     """Weight of the distance of logits in the loss."""
     label_weight: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the labels themselves in the loss, beside what the teacher makes of them."""
+    text_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the batches that are plain text of the target language, on which the student learns what the teacher
+    makes of it; of as many tokens as the labelled ones, in whose place they are."""
 
 
 class Merging(Optimisation):

@@ -5,6 +5,6 @@ from typing import Annotated
 import typer
 
 TASK_HELP = "The task: ner, pos, dep, nli, qa, topic or sentiment."
-RECIPE_HELP = "bistil, nodistil, minilmv2, distilmbert, scratch"
+RECIPE_HELP = "bistil, bistil+, nodistil, minilmv2, distilmbert, scratch"
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed.")]

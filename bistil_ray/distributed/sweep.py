@@ -102,15 +102,18 @@ def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Bod
         status.change(step.key, state, reason)
         if state == "done":
             kept.fetch_result(step.key)
-            records.append(*records_in(read_result(steps_folder / step.key), storage))
+            records.append(*records_in(read_result(steps_folder / step.key), step, storage))
             trackers.tell([step])
         kept.publish(PUBLISH_SECONDS)
         board.changed(step, state, reason)
 
     done = [name.removeprefix("steps/") for name in storage.finished([f"steps/{step.key}" for step in plan])]
     board.begin(plan.steps, done)
-    results = _at_once(read_result, [steps_folder / key for key in done if key not in records])
-    records.append(*(record for result in results for record in records_in(result, storage)))
+    new = [step for step in plan if step.key in set(done) and step.key not in records]
+    results = _at_once(read_result, [steps_folder / step.key for step in new])
+    records.append(
+        *(record for step, result in zip(new, results, strict=True) for record in records_in(result, step, storage))
+    )
     for key in done:
         status.change(key, "done")
     trackers.tell(step for step in plan if status.states[step.key][0] == "done")
@@ -136,12 +139,16 @@ def _at_once(look: Callable[[Path], Seen], folders: Sequence[Path]) -> list[Seen
         return list(pool.map(look, folders))
 
 
-def records_in(result: Mapping[str, Any], storage: RunStorage) -> list[Record]:
-    """Give the record of a finished step's result, if its kind makes one."""
+def records_in(result: Mapping[str, Any], step: Step, storage: RunStorage) -> list[Record]:
+    """Give the record of a finished step's result, if its kind makes one, with the names that this run has for things.
+
+    A run with which it shares the step may have called the teacher or the recipe otherwise.
+    """
     if result.get("record") is None:
         return []
     record = Record.model_validate(result["record"])
-    return [record.model_copy(update={"model_dir": storage.place_of(record.model_dir)})]
+    names = {name: step.about[name] for name in ("recipe", "teacher", "assignment") if name in step.about}
+    return [record.model_copy(update={"model_dir": storage.place_of(record.model_dir), **names})]
 
 
 def _tune(

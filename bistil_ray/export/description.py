@@ -21,13 +21,15 @@ TASKS: Mapping[str, str] = {
 }
 """What the tasks are called in full, by their names in configurations."""
 _LABELS = "It was then sparsely fine-tuned on the task by the labels alone."
+_BISTIL = (
+    "Phase 1 (BISTIL): a student with some of the teacher's layers, and its vocabulary cut to the two languages, "
+    "learned the teacher's hidden states and attention maps on plain text of both languages. Phase 2: it was "
+    "sparsely fine-tuned on the task (LT-SFT) under the task-tuned teacher, whose hidden states, attention maps "
+    "and logits it learned."
+)
 METHODS: Mapping[str, str] = {
-    "bistil": (
-        "Phase 1 (BISTIL): a student with some of the teacher's layers, and its vocabulary cut to the two languages, "
-        "learned the teacher's hidden states and attention maps on plain text of both languages. Phase 2: it was "
-        "sparsely fine-tuned on the task (LT-SFT) under the task-tuned teacher, whose hidden states, attention maps "
-        "and logits it learned."
-    ),
+    "bistil": _BISTIL,
+    "bistil+": f"{_BISTIL} The labels themselves had a share in that loss, which they do not have in BISTIL.",
     "nodistil": (
         "A baseline: phase 1 as in BISTIL (hidden states and attention maps of the teacher on plain text of both "
         f"languages). {_LABELS}"

@@ -18,7 +18,7 @@ from ..settings import Vocabulary
 from .assignments import choose_assignments
 from .merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
 from .step import Step
-from .task_steps import evaluate_step, finetune_step, task_teacher_step, tuned_student_step
+from .task_steps import evaluate_step, finetune_step, phase_2, task_teacher_step, tuned_student_step
 from .text_steps import (
     WHOLE_VOCABULARY,
     Shape,
@@ -90,6 +90,9 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
             lang = student.settings["lang"]
             needs = {"student": student, "task_teacher": ground.taught, "evaluate": ground.scored[lang]}
             sources = [code for code in config.taught_in if code in (config.source, lang)]
+            if phase_2(config, recipe).text_share:
+                needs["pack"] = ground.packs[lang]
+                sources.append(lang)
             needs |= sfts_of(ground.sfts, sources)
             add(finetune_step(config, facts.task, ground.teacher, recipe, density, needs))
         for scored, student in merged:

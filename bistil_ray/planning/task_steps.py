@@ -8,7 +8,7 @@ from typing import Any
 from ..config import RunConfig
 from ..facts import Input, TaskFacts, TeacherFacts
 from ..recipes import MERGEDISTILL, RECIPES
-from ..settings import Optimisation, TaskTeaching
+from ..settings import Optimisation, TaskDistillation, TaskTeaching
 from .assignments import label
 from .step import Step, make_step
 
@@ -86,26 +86,40 @@ def finetune_step(
     density: float,
     needs: Mapping[str, Step],
 ) -> Step:
-    """Phase 2 at one density; ``needs`` holds ``student``, ``task_teacher``, ``evaluate`` and SFTs of its languages."""
-    student = needs["student"]
+    """Phase 2 at one density.
+
+    ``needs`` holds ``student``, ``task_teacher``, ``evaluate``, SFTs of its languages and, where it learns from plain
+    text too, ``pack``.
+    """
+    student, made = needs["student"], RECIPES[recipe]
+    phase = phase_2(config, recipe)
     lang = student.settings["lang"]
     sources = [code for code in config.taught_in if code in (config.source, lang)]
     settings = _task_settings(config, task) | {
         "lang": lang,
         "sources": sources,
-        "under_teacher": RECIPES[recipe].under_teacher,
+        "under_teacher": made.under_teacher,
         "density": density,
         "seed": student.settings["seed"],
     }
+    if phase.text_share:
+        settings["block_length"] = config.packing.length
     inputs = {**_training_inputs(task, sources), **_scoring_inputs(config, task, lang)}
-    epochs = config.finetune.dense_epochs + config.finetune.sparse_epochs
-    in_epoch = task.train_tokens[config.finetune.max_length]
+    epochs = phase.dense_epochs + phase.sparse_epochs
+    in_epoch = task.train_tokens[phase.max_length]
     tokens = int(epochs * sum(in_epoch[code] for code in sources))
-    forward = teacher.body_parameters(teacher.layers) if RECIPES[recipe].under_teacher else 0
+    forward = teacher.body_parameters(teacher.layers) if made.under_teacher else 0
     shape = student.settings["layers"], student.settings["hidden"]
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(*shape)) * tokens
     about = {**student.about, "recipe": recipe, "density": density}
-    return make_step("finetune", settings, inputs, needs, about, config.finetune, tokens, flops)
+    return make_step("finetune", settings, inputs, needs, about, phase, tokens, flops)
+
+
+def phase_2(config: RunConfig, recipe: str) -> TaskDistillation:
+    """Give the settings of phase 2 as a recipe has them; plain text is of use only under a teacher."""
+    made = RECIPES[recipe]
+    own = dict(made.phase_2) if made.under_teacher else {"text_share": 0.0}
+    return config.finetune.model_copy(update=own)
 
 
 def _tokens(task: TaskFacts, phase: TaskTeaching) -> int:

@@ -23,7 +23,7 @@ from ..storage import read_result, replacing
 from ..teachers.adapted import adapted
 from ..teachers.constant import check_varies
 from ..train.loop import Batch, Objective, Phase, mix
-from ..train.objectives import Distillation, LabelLearning
+from ..train.objectives import Distillation, LabelLearning, TextBesides
 from ..train.optim import round_once
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
@@ -33,6 +33,7 @@ from .labelled import task_of, training_stream
 from .new_student import student_folder
 from .scoring import make_record, score
 from .task_teacher import language_sfts, load_task_teacher
+from .text_besides import with_text
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -40,23 +41,24 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     settings = job.settings
     distilled_folder = student_folder(job.needs["student"])
     tokenizer = load_tokenizer(str(distilled_folder))
-    teachers = _task_teachers(job, tokenizer) if settings["under_teacher"] else []
+    besides = bool(settings["text_share"])
+    languages = list(dict.fromkeys([*settings["sources"], *([settings["lang"]] if besides else [])]))
+    teachers = _task_teachers(job, tokenizer, languages) if settings["under_teacher"] else []
     # A task teacher that was given may have its labels in another order than the data.
     labels = model_labels(teachers[0]) if teachers and settings["labels"] else tuple(settings["labels"])
     student = new_model(task_of(job).head, distilled_folder, labels, mix(settings["seed"], 2)).to(context.device)
     student.train()
-    objective: Objective = LabelLearning(student, task_of(job))
-    if teachers:
-        objective = _under_teacher(job, student, [teacher.to(context.device) for teacher in teachers])
-    stream = training_stream(job, distilled_folder, labels)
-    _check_teachers(job, teachers, next(stream.batches(LocalContext(), 0, 1))[0])
+    objective = _objective(job, student, [teacher.to(context.device) for teacher in teachers])
+    examples = training_stream(job, distilled_folder, labels)
+    _check_teachers(job, teachers, next(examples.batches(LocalContext(), 0, 1))[0])
+    stream = with_text(job, examples, tokenizer, languages.index(settings["lang"])) if besides else examples
     round_once(teachers, settings["precision"])
     dense, sparse = (stream.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
     tuning = tune_sparsely(
         objective,
         partial(stream.batches, context),
-        Phase.from_settings(settings, job.runtime, dense, settings["sources"]),
-        Phase.from_settings(settings, job.runtime, sparse, settings["sources"]),
+        Phase.from_settings(settings, job.runtime, dense, languages),
+        Phase.from_settings(settings, job.runtime, sparse, languages),
         density=settings["density"],
         head=head_parameters(student),
         checkpoints=job.folder / "checkpoints",
@@ -70,10 +72,10 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     return result
 
 
-def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast) -> list[PreTrainedModel]:
-    """Load the task teacher, cut to the student's vocabulary; if it is adapted, one for each language of labels."""
+def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast, languages: list[str]) -> list[PreTrainedModel]:
+    """Load the task teacher, cut to the student's vocabulary; if it is adapted, one for each of the languages."""
     teacher, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
-    sfts = language_sfts(job, teacher, job.settings["sources"])
+    sfts = language_sfts(job, teacher, languages)
     kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)
     return [cut_vocabulary(speaker, kept) for speaker in [adapted(teacher, sft) for sft in sfts] or [teacher]]
 
@@ -90,9 +92,11 @@ def _check_teachers(job: Job, teachers: list[PreTrainedModel], batch: Batch) -> 
             check_varies(logits_NC, f"{name} scores", str(job.needs["task_teacher"]))
 
 
-def _under_teacher(job: Job, student: PreTrainedModel, teachers: list[PreTrainedModel]) -> Distillation:
-    settings, student_step = job.settings, job.needs["student"]
-    return Distillation(
+def _objective(job: Job, student: PreTrainedModel, teachers: list[PreTrainedModel]) -> Objective:
+    settings, student_step, task = job.settings, job.needs["student"], task_of(job)
+    if not teachers:
+        return LabelLearning(student, task)
+    labelled = Distillation(
         student,
         teachers,
         alignment_of(student, teachers[0], read_result(student_step).get("layer_choice", "regular")),
@@ -102,10 +106,11 @@ def _under_teacher(job: Job, student: PreTrainedModel, teachers: list[PreTrained
             "logits": settings["logit_weight"],
             "labels": settings["label_weight"],
         },
-        task_of(job),
+        task,
         settings["temperature"],
         load_projections(student_folder(student_step)),
     )
+    return TextBesides.of(labelled, by_token=task.by_token) if settings["text_share"] else labelled
 
 
 def _finish(

@@ -71,6 +71,11 @@ class LabelledStream:
     def _per_epoch(self) -> int:
         return sum(math.ceil(len(rows) / self._batch_size) for rows in self._features)
 
+    @property
+    def tokens_per_batch(self) -> float:
+        """Tokens that a batch has on average."""
+        return sum(map(sum, self._lengths)) / self._per_epoch
+
     def steps(self, epochs: float) -> int:
         """Optimiser steps that ``epochs`` passes over the examples take, at least one."""
         return max(1, round(epochs * self._per_epoch))

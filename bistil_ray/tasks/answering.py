@@ -38,6 +38,7 @@ class Answering:
     name: str = "qa"
     head: str = "question-answering"
     metric: str = "f1"
+    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:

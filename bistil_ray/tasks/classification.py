@@ -27,6 +27,7 @@ class Classification:
     texts: tuple[str, ...]
     metric: str
     head: str = "sequence-classification"
+    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:

@@ -36,6 +36,7 @@ class Parsing:
     name: str = "dep"
     head: str = "dependency-parsing"
     metric: str = "las"
+    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:

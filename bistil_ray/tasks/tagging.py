@@ -30,6 +30,7 @@ class Tagging:
     tags: str
     spans: bool
     head: str = "token-classification"
+    by_token: bool = True
 
     @property
     def metric(self) -> str:

@@ -38,6 +38,10 @@ class Task(Protocol):
         """The head its models have, a key of ``HEADS`` in ``models/heads.py``."""
 
     @property
+    def by_token(self) -> bool:
+        """Whether its head decides about each token alone, so that plain text can be put to it."""
+
+    @property
     def metric(self) -> str:
         """What ``Scores.score`` is."""
 

@@ -6,7 +6,7 @@ Every loss term names the count it is divided by, so that the loop can pass the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -29,6 +29,9 @@ from ..models.states import Observed
 from ..sparse.delta import SparseDelta
 from ..teachers.adapted import shifted_parameters
 from .loop import Batch, Counts
+
+PLAIN = "plain"
+"""The field by which a batch of text without labels is told from examples."""
 
 
 class Decisions(Protocol):
@@ -145,6 +148,37 @@ class Distillation:
         if not self.projections:
             return states
         return [at_least_float32(s) @ p.to(s.device) for s, p in zip(states, self.projections, strict=True)]
+
+
+@dataclass
+class TextBesides:
+    """Phase 2 whose batches are labelled examples or, where they have the field ``plain``, text without labels.
+
+    What is learned from ``text`` is what the teachers make of it: hidden states and attention maps and, where a head
+    decides about each token alone, its decisions on all of them. The paper's phase 2 sees the labelled language alone.
+    """
+
+    model: PreTrainedModel
+    labelled: Distillation
+    text: Distillation
+
+    @classmethod
+    def of(cls, labelled: Distillation, *, by_token: bool) -> TextBesides:
+        """Learn from text as from examples, but by the teacher alone; ``by_token``: its decisions too."""
+        decisions = labelled.decisions if by_token else None
+        weights = {**labelled.weights, "labels": 0.0}
+        return cls(labelled.model, labelled, replace(labelled, decisions=decisions, weights=weights))
+
+    def counts(self, batch: Batch) -> dict[str, float]:
+        """Count as the objective of such a batch does."""
+        return self._of(batch).counts(batch)
+
+    def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """Give the terms of the objective of such a batch."""
+        return self._of(batch).losses(batch, counts)
+
+    def _of(self, batch: Batch) -> Distillation:
+        return self.text if PLAIN in batch else self.labelled
 
 
 @dataclass

@@ -32,6 +32,8 @@ def config(**values: Any) -> RunConfig:
         {"hidden": [384], "recipes": ["minilmv2"], "distil": {"relation_layer": 0, "relation_heads": 12}},
         {"distil": {"embedding_rank": 128}},
         {"recipes": ["teacher"]},
+        {"recipes": ["bistil", "bistil+"], "finetune": {"text_share": 0.25}},
+        {"recipes": ["bistil+"], "finetune": {"text_share": 0.5}},
     ],
 )
 def test_what_can_be_made_is_let_through(settings: dict[str, Any]) -> None:
@@ -45,6 +47,10 @@ def test_what_can_be_made_is_let_through(settings: dict[str, Any]) -> None:
         ({"layers": [4], "distil": {"layer_choice": [0, 3]}}, "2 layers to copy are named for a student of 4"),
         ({"layers": [13], "recipes": ["scratch"]}, "a student of 13 layers"),
         ({"hidden": [1024]}, "--hidden 1024 is more than the 768 units of big"),
+        (
+            {"recipes": ["bistil", "bistil+"], "finetune": {"text_share": 0.5}},
+            "recipe bistil+ is bistil with finetune.text_share=0.5, which is set for both",
+        ),
         ({"hidden": [384], "recipes": ["distilmbert"]}, "recipe distilmbert compares hidden states as they are"),
         ({"recipes": ["minilmv2"], "distil": {"relation_layer": 12}}, "distil.relation_layer is 12; allowed: 0 to 11"),
         ({"recipes": ["minilmv2"], "distil": {"relation_heads": 7}}, "distil.relation_heads"),

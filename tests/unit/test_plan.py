@@ -84,6 +84,20 @@ def test_recipes_that_begin_alike_share_phase_1() -> None:
     assert both.by_kind()["finetune"] == 2 * one.by_kind()["finetune"]
 
 
+def test_bistil_plus_is_bistil_whose_second_phase_sees_plain_text_too() -> None:
+    def tuned(*recipes: str, **finetune: float) -> list[Step]:
+        plan = make_plan(config(recipes=recipes, finetune=finetune), facts())
+        return [step for step in plan if step.kind == "finetune"]
+
+    both = tuned("bistil", "bistil+")
+    plain, plus = ([step for step in both if step.about["recipe"] == name] for name in ("bistil", "bistil+"))
+    assert [step.needs["student"] for step in plain] == [step.needs["student"] for step in plus]
+    assert [step.tokens for step in plain] == [step.tokens for step in plus]
+    assert all("pack" in step.needs for step in plus) and not any("pack" in step.needs for step in plain)
+    assert {step.key for step in plus} == {step.key for step in tuned("bistil", text_share=0.5)}
+    assert keys(Plan(tuple(tuned("nodistil", text_share=0.5)))) == keys(Plan(tuple(tuned("nodistil"))))
+
+
 def test_a_setting_of_one_recipe_is_no_part_of_the_others() -> None:
     recipes = ["scratch", "minilmv2", "bistil"]
 
@@ -111,6 +125,9 @@ def test_teachers_are_adapted_to_each_language_once() -> None:
     assert needs["distil"] == {"pack", "sft-en", "sft-sw"}
     assert needs["evaluate"] == {"task_teacher", "sft-sw"}
     assert needs["finetune"] == {"student", "task_teacher", "evaluate", "sft-en"}
+    plus = make_plan(config(adapt={"enabled": True}, recipes=["bistil+"]), facts())
+    needs = {step.kind: set(step.needs) for step in plus if step.about.get("lang") == "sw"}
+    assert needs["finetune"] == {"student", "task_teacher", "evaluate", "pack", "sft-en", "sft-sw"}
     assert {role for step in plan if step.kind == "task-teacher" for role in step.needs} == {"sft-en"}
 
 

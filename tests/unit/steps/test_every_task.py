@@ -97,6 +97,23 @@ def test_a_pooler_that_only_the_head_reads_is_tuned_whole(plan_of: Callable[...,
     assert {"bert.pooler.dense.weight", "classifier.weight"} <= set(load_delta(work / key / "sft").dense)
 
 
+@pytest.mark.parametrize("task", ROWS)
+def test_plain_text_of_the_target_takes_the_place_of_half_of_the_examples(
+    task: str, plan_of: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_of(task, "recipes=[bistil+]", "finetune.sparse_epochs=20")
+    results = run_here(plan, work)
+    (key,) = (step.key for step in plan if step.kind == "finetune")
+    assert results[key]["record"]["recipe"] == "bistil+"
+    lines = [json.loads(line) for line in (work / key / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line.get("phase") == "sparse"]
+    assert all("loss_hidden" in line and "loss_attention" in line for line in steps)
+    decided = [
+        {name for name in line if name.startswith("loss_")} - {"loss_hidden", "loss_attention"} for line in steps
+    ]
+    assert all(decided) if TASKS[task].by_token else {bool(names) for names in decided} == {True, False}
+
+
 @pytest.mark.parametrize("recipe", ["nodistil", "minilmv2", "distilmbert", "scratch"])
 def test_baselines_learn_the_task_from_labels(recipe: str, plan_of: Callable[..., Plan], work: Path) -> None:
     plan = plan_of("pos", f"recipes=[{recipe}]")
