@@ -29,7 +29,7 @@ _BISTIL = (
 )
 METHODS: Mapping[str, str] = {
     "bistil": _BISTIL,
-    "bistil+": f"{_BISTIL} The labels themselves had a share in that loss, which they do not have in BISTIL.",
+    "bistil+": f"{_BISTIL} Unlike in BISTIL, half of the batches were plain text of the target language.",
     "nodistil": (
         "A baseline: phase 1 as in BISTIL (hidden states and attention maps of the teacher on plain text of both "
         f"languages). {_LABELS}"

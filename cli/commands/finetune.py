@@ -106,6 +106,8 @@ def _under_teacher(config: RunConfig, given: Input, shape: Shape, teacher: str, 
     data = look_at_task(config)
     if config.adapt.enabled:
         raise ConfigError("this command has no text to adapt a teacher to: give its SFTs (--set language_sfts=...)")
+    if config.finetune.text_share:
+        raise ConfigError("this command has no text for finetune.text_share: it is for sweep")
     steps: dict[str, Step] = {}
     known = Facts([facts], {}, data, look_at_language_sfts(config))
     languages = dict.fromkeys((*config.taught_in, target))
