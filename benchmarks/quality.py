@@ -21,7 +21,7 @@ from rich.table import Table
 from bistil_ray.results.comparison import Setting, settings_of
 from bistil_ray.results.records import Record, read_records
 
-RECIPES = "bistil,nodistil,minilmv2,distilmbert,scratch"
+RECIPES = "bistil,bistil+,nodistil,minilmv2,distilmbert,scratch"
 COMMON = {"packing.length": 128, "distil.batch_size": 16, "distil.lr": 5e-4, "distil.evaluations": 3}
 COMMON |= {f"{phase}.batch_size": 32 for phase in ("teach", "finetune")}
 COMMON |= {f"{phase}.max_length": 128 for phase in ("teach", "finetune")}
@@ -41,7 +41,7 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset("sw", "0,1,2", 300, {"ner": (1, 0.25), "pos": (2, 0.5)}),
+    "quick": Preset("sw", "0,1,2", 80, {"ner": (1, 0.1), "pos": (2, 0.25)}),
     "full": Preset("sw,yo,ha", "0,1,2", 1200, {"ner": (2, 1), "pos": (4, 2), "topic": (15, 10), "dep": (4, 2)}),
 }
 TREEBANKS = "yo"  # the one target language with a treebank of written text
@@ -57,6 +57,8 @@ CHANGES: dict[str, dict[str, object]] = {
     "phase 2 logits times T^2": {"finetune.logit_weight": 4},
     "phase 2 temperature 1": {"finetune.temperature": 1},
     "phase 2 learns labels": {"finetune.label_weight": 1},
+    "phase 2 sees text": {"finetune.text_share": 0.5},
+    "phase 2 sees much text": {"finetune.text_share": 0.75},
     "phase 2 without states": {"finetune.hidden_weight": 0, "finetune.attention_weight": 0},
     "density 0.32": {"densities": "[0.32]"},
     "teacher tuned sparsely": {"teach.density": 0.08},

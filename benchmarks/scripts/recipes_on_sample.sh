@@ -8,4 +8,4 @@ bistil-ray sweep --langs sw,yo --storage "$storage" --plan >/dev/null # writes t
 teacher=$(python -c "from importlib.resources import files; print(files('bistil_ray.sample') / 'teachers/sample-base')")
 bistil-ray sweep --config sample --langs sw,yo --teachers "$teacher" \
   --corpora "$storage/sample/corpora" --task-data "$storage/sample/ner" --densities 0.08 --seeds 0,1 \
-  --recipes bistil,nodistil,minilmv2,distilmbert,scratch,teacher --storage "$storage" --name recipes --yes
+  --recipes bistil,bistil+,nodistil,minilmv2,distilmbert,scratch,teacher --storage "$storage" --name recipes --yes

@@ -15,7 +15,7 @@ from docs.run import FEW_STEPS, REPLACED, TEACHERS, cut_short, run, why_skipped
 def test_training_is_cut_short_and_nothing_else() -> None:
     swept = "bistil-ray sweep --langs sw --layers 6 --set distil.steps=9000"
     assert cut_short(swept, "any") == f"{swept.replace('6', '2')} {FEW_STEPS}"
-    assert cut_short("bistil-ray bench T > cost.txt", "any") == "bistil-ray bench T --repeats 1 > cost.txt"
+    assert cut_short("bistil-ray bench T > cost.txt", "any") == "bistil-ray bench T --seconds 0 > cost.txt"
     assert cut_short("bistil-ray results runs/first", "any") == "bistil-ray results runs/first"
 
 
