@@ -10,7 +10,7 @@ from .models.layers import layer_map
 from .models.merged import POSITIONS
 from .models.narrow import BERT_LIKE
 from .planning.text_steps import default_depth
-from .recipes import RECIPES, Recipe
+from .recipes import RECIPES, Recipe, phase_2_settings
 
 
 def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
@@ -21,7 +21,7 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
     _check_depths(teacher, config, list(chosen.values()))
     for name, recipe in chosen.items():
         own = ", ".join(f"finetune.{setting}={value:g}" for setting, value in recipe.phase_2.items())
-        if own and "bistil" in chosen and config.finetune == config.finetune.model_copy(update=dict(recipe.phase_2)):
+        if own and "bistil" in chosen and config.finetune == phase_2_settings(recipe, config.finetune):
             raise ConfigError(f"recipe {name} is bistil with {own}, which is set for both: leave one of them out")
     widths = [width for width in config.hidden if width != teacher.hidden]
     if widths and max(widths) > teacher.hidden:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .settings import TaskDistillation
+
 Start = Literal["layers", "distilbert-layers", "random"]
 Objective = Literal["states", "masked-lm", "distilmbert", "relations"]
 
@@ -68,3 +70,9 @@ def phase_1_settings(recipe: Recipe, settings: dict[str, object]) -> dict[str, o
     """Keep the settings of phase 1 that this recipe reads."""
     kinds = {recipe.start, recipe.objective}
     return {name: value for name, value in settings.items() if SETTINGS_OF.get(name, recipe.start) in kinds}
+
+
+def phase_2_settings(recipe: Recipe, settings: TaskDistillation) -> TaskDistillation:
+    """Give the settings of phase 2 as this recipe has them; plain text is of use only under a teacher."""
+    own = dict(recipe.phase_2) if recipe.under_teacher else {"text_share": 0.0}
+    return settings.model_copy(update=own)

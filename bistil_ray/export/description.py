@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..config import RunConfig
 from ..languages import language_name
-from ..recipes import MERGEDISTILL, RECIPES, TEACHER
+from ..recipes import MERGEDISTILL, RECIPES, TEACHER, phase_2_settings
 from .markdown import code, words
 from .origin import Origin
 
@@ -82,11 +82,13 @@ def data_used(origin: Origin, licence: str) -> str:
 
 
 def _phases(config: RunConfig, recipe: str) -> list[str]:
-    teach, tune, text = config.teach, config.finetune, config.distil
+    teach, text = config.teach, config.distil
     epochs = f"{teach.epochs:g} epochs" + ("" if teach.density is None else f" and {teach.sparse_epochs:g} sparse ones")
     items = [f"task teacher: {epochs} of batches of {teach.batch_size}, learning rate {teach.lr:g}"]
     if recipe not in RECIPES:
         return items
+    made = RECIPES[recipe]
+    tune = phase_2_settings(made, config.finetune)
     if config.adapt.enabled or config.language_sfts:
         items.append("the teacher was adapted to each language by sparse fine-tuning (LT-SFT)")
     items += [
@@ -95,6 +97,7 @@ def _phases(config: RunConfig, recipe: str) -> list[str]:
         f"{text.lr:g}",
         f"phase 2: {tune.dense_epochs:g} epochs to choose the parameters and {tune.sparse_epochs:g} to tune them, "
         f"batches of {tune.batch_size}, learning rate {tune.lr:g}"
-        + (f", temperature {tune.temperature:g}" if RECIPES[recipe].under_teacher else ""),
+        + (f", temperature {tune.temperature:g}" if made.under_teacher else "")
+        + (f", {tune.text_share:.0%} of the batches plain text of the target language" if tune.text_share else ""),
     ]
     return items

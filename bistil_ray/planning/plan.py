@@ -13,12 +13,12 @@ from typing import Any
 
 from ..config import RunConfig
 from ..facts import Facts, TeacherFacts
-from ..recipes import MERGEDISTILL, RECIPES, TEACHER
+from ..recipes import MERGEDISTILL, RECIPES, TEACHER, phase_2_settings
 from ..settings import Vocabulary
 from .assignments import choose_assignments
 from .merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
 from .step import Step
-from .task_steps import evaluate_step, finetune_step, phase_2, task_teacher_step, tuned_student_step
+from .task_steps import evaluate_step, finetune_step, task_teacher_step, tuned_student_step
 from .text_steps import (
     WHOLE_VOCABULARY,
     Shape,
@@ -90,7 +90,7 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
             lang = student.settings["lang"]
             needs = {"student": student, "task_teacher": ground.taught, "evaluate": ground.scored[lang]}
             sources = [code for code in config.taught_in if code in (config.source, lang)]
-            if phase_2(config, recipe).text_share:
+            if phase_2_settings(RECIPES[recipe], config.finetune).text_share:
                 needs["pack"] = ground.packs[lang]
                 sources.append(lang)
             needs |= sfts_of(ground.sfts, sources)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..config import RunConfig
 from ..facts import Input, TaskFacts, TeacherFacts
-from ..recipes import MERGEDISTILL, RECIPES
-from ..settings import Optimisation, TaskDistillation, TaskTeaching
+from ..recipes import MERGEDISTILL, RECIPES, phase_2_settings
+from ..settings import Optimisation, TaskTeaching
 from .assignments import label
 from .step import Step, make_step
 
@@ -92,7 +92,7 @@ def finetune_step(
     text too, ``pack``.
     """
     student, made = needs["student"], RECIPES[recipe]
-    phase = phase_2(config, recipe)
+    phase = phase_2_settings(made, config.finetune)
     lang = student.settings["lang"]
     sources = [code for code in config.taught_in if code in (config.source, lang)]
     settings = _task_settings(config, task) | {
@@ -113,13 +113,6 @@ def finetune_step(
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(*shape)) * tokens
     about = {**student.about, "recipe": recipe, "density": density}
     return make_step("finetune", settings, inputs, needs, about, phase, tokens, flops)
-
-
-def phase_2(config: RunConfig, recipe: str) -> TaskDistillation:
-    """Give the settings of phase 2 as a recipe has them; plain text is of use only under a teacher."""
-    made = RECIPES[recipe]
-    own = dict(made.phase_2) if made.under_teacher else {"text_share": 0.0}
-    return config.finetune.model_copy(update=own)
 
 
 def _tokens(task: TaskFacts, phase: TaskTeaching) -> int:

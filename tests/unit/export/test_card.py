@@ -61,6 +61,18 @@ def test_labels_of_the_target_are_owned_up_to(folder: Path, records: Records) ->
     assert "Swahili labels were learned from, too" in taught and "zero-shot" not in taught
 
 
+def test_text_that_phase_2_saw_is_said_whether_the_recipe_or_the_run_asked_for_it(
+    folder: Path, record: Callable[..., Record]
+) -> None:
+    def card(recipe: str, share: float) -> str:
+        student = record("finetune-1", recipe=recipe)
+        return model_card(folder, Origin(student, [student], config(finetune={"text_share": share})))
+
+    said = "of the batches plain text of the target language"
+    assert f"50% {said}" in card("bistil+", 0.0) and f"25% {said}" in card("bistil", 0.25)
+    assert said not in card("bistil", 0.0) and said not in card("nodistil", 0.25)
+
+
 def test_data_and_licences_are_those_given_or_unknown(folder: Path, records: Records) -> None:
     origin = Origin(records[1], records, config(label_map={"DATE": "O"}))
     text = model_card(folder, origin, licence="cc-by-4.0")
