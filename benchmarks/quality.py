@@ -21,7 +21,6 @@ from rich.table import Table
 from bistil_ray.results.comparison import Setting, settings_of
 from bistil_ray.results.records import Record, read_records
 
-RECIPES = "bistil,bistil+,nodistil,minilmv2,distilmbert,scratch"
 COMMON = {"packing.length": 128, "distil.batch_size": 16, "distil.lr": 5e-4, "distil.evaluations": 3}
 COMMON |= {f"{phase}.batch_size": 32 for phase in ("teach", "finetune")}
 COMMON |= {f"{phase}.max_length": 128 for phase in ("teach", "finetune")}
@@ -32,8 +31,9 @@ NAMES = {"label_map.DATE": "O"}  # English names have no dates
 
 @dataclass(frozen=True)
 class Preset:
-    """What is swept: languages, seeds, steps of phase 1, and for each task the epochs of the teacher and of phase 2."""
+    """What is swept: recipes, languages, seeds, steps of phase 1; by task the epochs of the teacher and of phase 2."""
 
+    recipes: str
     langs: str
     seeds: str
     steps: int
@@ -41,8 +41,14 @@ class Preset:
 
 
 PRESETS = {
-    "quick": Preset("sw", "0,1,2", 80, {"ner": (1, 0.1), "pos": (2, 0.25)}),
-    "full": Preset("sw,yo,ha", "0,1,2", 1200, {"ner": (2, 1), "pos": (4, 2), "topic": (15, 10), "dep": (4, 2)}),
+    "quick": Preset("bistil,bistil+,nodistil,scratch", "sw", "0,1,2", 300, {"ner": (1, 0.25)}),
+    "full": Preset(
+        "bistil,bistil+,nodistil,minilmv2,distilmbert,scratch",
+        "sw,yo,ha",
+        "0,1,2",
+        1200,
+        {"ner": (2, 1), "pos": (4, 2), "topic": (15, 10), "dep": (4, 2)},
+    ),
 }
 TREEBANKS = "yo"  # the one target language with a treebank of written text
 
@@ -73,7 +79,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="quick")
     parser.add_argument("--teacher", help="folder of a masked language model; mini-mbert-6l, trimmed, if not given")
     parser.add_argument("--tasks", help="some of the preset's tasks, such as ner,pos")
-    parser.add_argument("--recipes", default=RECIPES)
+    parser.add_argument("--recipes", help="the preset's if not given")
     parser.add_argument("--seeds")
     parser.add_argument("--changes", nargs="*", choices=CHANGES, metavar="NAME", help="all of them if none is named")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all sweeps")
@@ -107,7 +113,7 @@ def main() -> None:
         return read_records(given.storage / name)
 
     tasks = given.tasks.split(",") if given.tasks else list(preset.tasks)
-    runs = {task: swept(task, task, given.recipes, {}) for task in tasks}
+    runs = {task: swept(task, task, given.recipes or preset.recipes, {}) for task in tasks}
     console = Console(width=160)
     console.print(recipe_table(runs))
     if given.changes is not None:
