@@ -33,7 +33,7 @@ from .settings import (
 )
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-RecipeName = Literal["bistil", "bistil+", "scratch", "distilmbert", "minilmv2", "nodistil", "teacher", "mergedistill"]
+RecipeName = Literal["bistil", "scratch", "distilmbert", "minilmv2", "nodistil", "bistil+", "teacher", "mergedistill"]
 
 # Folders of a storage that are no runs.
 RESERVED_NAMES = ("steps", "sample")

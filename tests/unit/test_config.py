@@ -100,7 +100,7 @@ def test_flags_are_called_by_their_own_names() -> None:
     assert refused(density=2.0).startswith("--density is 2.0")
     assert (
         refused(recipes="x")
-        == "--recipes is 'x': must be 'bistil', 'bistil+', 'scratch', 'distilmbert', 'minilmv2', 'nodistil', 'teacher' "
+        == "--recipes is 'x': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil', 'bistil+', 'teacher' "
         "or 'mergedistill'"
     )
 
