@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .config import RunConfig
 from .errors import ConfigError, ModelError
 from .facts import TeacherFacts
@@ -15,14 +17,11 @@ from .recipes import RECIPES, Recipe, phase_2_settings
 
 def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
     """ConfigError or ModelError unless each recipe of one teacher makes students of every depth and width from it."""
-    chosen = {name: RECIPES[name] for name in config.recipes if name in RECIPES}
+    chosen: dict[str, Recipe] = {name: RECIPES[name] for name in config.recipes if name in RECIPES}
     if not chosen:
         return
     _check_depths(teacher, config, list(chosen.values()))
-    for name, recipe in chosen.items():
-        own = ", ".join(f"finetune.{setting}={value:g}" for setting, value in recipe.phase_2.items())
-        if own and "bistil" in chosen and config.finetune == phase_2_settings(recipe, config.finetune):
-            raise ConfigError(f"recipe {name} is bistil with {own}, which is set for both: leave one of them out")
+    _check_they_differ(chosen, config)
     widths = [width for width in config.hidden if width != teacher.hidden]
     if widths and max(widths) > teacher.hidden:
         raise ConfigError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")
@@ -50,6 +49,13 @@ def check_merged_students(config: RunConfig) -> None:
             f"finetune.max_length is {config.finetune.max_length}, but students of recipe mergedistill see at most "
             f"{longest} tokens: --set finetune.max_length={longest}"
         )
+
+
+def _check_they_differ(chosen: Mapping[str, Recipe], config: RunConfig) -> None:
+    for name, recipe in chosen.items():
+        own = ", ".join(f"finetune.{setting}={value:g}" for setting, value in recipe.phase_2.items())
+        if own and "bistil" in chosen and config.finetune == phase_2_settings(recipe, config.finetune):
+            raise ConfigError(f"recipe {name} is bistil with {own}, which is set for both: leave one of them out")
 
 
 def _check_depths(teacher: TeacherFacts, config: RunConfig, recipes: list[Recipe]) -> None:

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bistil_ray.run_storage import storage_at
+from bistil_ray.run_storage import CACHE, storage_at
 
 from ..tiny import TinySweep, wait_for_file, wait_until
 from .mishaps import own_disk
@@ -122,4 +121,5 @@ def stand_in() -> Iterator[Bucket]:
 
 def _sweep_in(bench: Bench, bucket: Bucket) -> TinySweep:
     """Give a run in the bucket, looked at where this machine works on it."""
-    return TinySweep(Path(storage_at(bucket.place).folder), bench.inputs, ("--storage", bucket.place))
+    os.environ[CACHE] = str(bench.work / "working-copies")
+    return TinySweep(storage_at(bucket.place).folder, bench.inputs, ("--storage", bucket.place))

@@ -109,7 +109,8 @@ def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Bod
 
     done = [name.removeprefix("steps/") for name in storage.finished([f"steps/{step.key}" for step in plan])]
     board.begin(plan.steps, done)
-    new = [step for step in plan if step.key in set(done) and step.key not in records]
+    finished = set(done)
+    new = [step for step in plan if step.key in finished and step.key not in records]
     results = _at_once(read_result, [steps_folder / step.key for step in new])
     records.append(
         *(record for step, result in zip(new, results, strict=True) for record in records_in(result, step, storage))

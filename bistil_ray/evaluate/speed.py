@@ -76,18 +76,18 @@ def count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def median_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0, warm_ups: int = WARM_UPS) -> float:
-    """Give the median time of calls of ``run``, without gradients, after ``warm_ups`` that do not count.
+def median_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> float:
+    """Give the median time of calls of ``run``, without gradients, after two that do not count.
 
     There are ``repeats`` of them, and more until they have taken so many ``seconds`` together.
     """
     took: list[float] = []
     with torch.inference_mode():
-        while len(took) < warm_ups + repeats or sum(took[warm_ups:]) < seconds:
+        while len(took) < WARM_UPS + repeats or sum(took[WARM_UPS:]) < seconds:
             began = time.perf_counter()
             run()
             took.append(time.perf_counter() - began)
-    return 1000 * statistics.median(took[warm_ups:])
+    return 1000 * statistics.median(took[WARM_UPS:])
 
 
 def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:

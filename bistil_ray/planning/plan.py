@@ -89,11 +89,11 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
         for ground, recipe, student in students:
             lang = student.settings["lang"]
             needs = {"student": student, "task_teacher": ground.taught, "evaluate": ground.scored[lang]}
-            sources = [code for code in config.taught_in if code in (config.source, lang)]
+            read = [code for code in config.taught_in if code in (config.source, lang)]
             if phase_2_settings(RECIPES[recipe], config.finetune).text_share:
                 needs["pack"] = ground.packs[lang]
-                sources.append(lang)
-            needs |= sfts_of(ground.sfts, sources)
+                read.append(lang)
+            needs |= sfts_of(ground.sfts, read)
             add(finetune_step(config, facts.task, ground.teacher, recipe, density, needs))
         for scored, student in merged:
             tuned = add(tuned_student_step(config, facts.task, student, density))
