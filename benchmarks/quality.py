@@ -46,8 +46,8 @@ PRESETS = {
         "bistil,bistil+,nodistil,minilmv2,distilmbert,scratch",
         "sw,yo,ha",
         "0,1,2",
-        1200,
-        {"ner": (2, 1), "pos": (4, 2), "topic": (15, 10), "dep": (4, 2)},
+        300,
+        {"ner": (2, 0.5), "pos": (3, 1), "topic": (15, 10), "dep": (3, 1)},
     ),
 }
 TREEBANKS = "yo"  # the one target language with a treebank of written text

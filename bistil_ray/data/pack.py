@@ -111,6 +111,16 @@ def tokenise_texts(tokenizer: Tokenizer, texts: Sequence[str], markers: bool = T
     return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
+def documents_in(blocks_NT: np.ndarray, start: int) -> list[list[int]]:
+    """Take packed blocks apart again: the ids of each document, or of what a block holds of it.
+
+    ``start`` is the id of the marker that documents begin with.
+    """
+    begins = blocks_NT == start
+    begins[:, 0] = True
+    return [ids.tolist() for ids in np.split(blocks_NT.reshape(-1), np.flatnonzero(begins)[1:])]
+
+
 class BlockPacker:
     """Cuts a stream of ids into blocks of ``length``, keeping what is left over for the next call."""
 

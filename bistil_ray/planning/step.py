@@ -23,7 +23,7 @@ VERSIONS = {
     "task-teacher": 2,
     "evaluate": 2,
     "distil": 2,
-    "finetune": 2,
+    "finetune": 3,
     "predict": 2,
     "merge": 1,
 }

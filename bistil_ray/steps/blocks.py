@@ -71,6 +71,10 @@ def training_files(pack: Path) -> tuple[list[str], ...]:
 
 def held_out_blocks(pack: Path, lang: str, most: int = EXAMINED_BLOCKS) -> np.ndarray:
     """Read at most ``most`` held-out blocks of a language, a seeded sample in a fixed order."""
-    files = block_files(pack, "held_out", lang)
-    rows = (row for chunk in chunks_from(files, 0, 0, most) for row in read_chunk(chunk))
-    return np.stack(list(islice(rows, most)))
+    return first_blocks(block_files(pack, "held_out", lang), most, seed=0)
+
+
+def first_blocks(files: Sequence[str], number: int, seed: int) -> np.ndarray:
+    """Read the first blocks of the endless stream over ``files``, int32 (number, T)."""
+    rows = (row for chunk in chunks_from(files, seed, 0, number) for row in read_chunk(chunk))
+    return np.stack(list(islice(rows, number)))

@@ -51,12 +51,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     objective = _objective(job, student, [teacher.to(context.device) for teacher in teachers])
     examples = training_stream(job, distilled_folder, labels)
     _check_teachers(job, teachers, next(examples.batches(LocalContext(), 0, 1))[0])
-    stream = with_text(job, examples, tokenizer, languages.index(settings["lang"])) if besides else examples
+    dense, sparse = (examples.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
+    batches = examples.batches
+    if besides:
+        batches = with_text(job, examples, tokenizer, languages.index(settings["lang"]), max(dense, sparse)).batches
     round_once(teachers, settings["precision"])
-    dense, sparse = (stream.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
     tuning = tune_sparsely(
         objective,
-        partial(stream.batches, context),
+        partial(batches, context),
         Phase.from_settings(settings, job.runtime, dense, languages),
         Phase.from_settings(settings, job.runtime, sparse, languages),
         density=settings["density"],
@@ -110,7 +112,7 @@ def _objective(job: Job, student: PreTrainedModel, teachers: list[PreTrainedMode
         settings["temperature"],
         load_projections(student_folder(student_step)),
     )
-    return TextBesides.of(labelled, by_token=task.by_token) if settings["text_share"] else labelled
+    return TextBesides.of(labelled, decides=bool(task.asked_about_text(1))) if settings["text_share"] else labelled
 
 
 def _finish(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerFast
 
-from ..data.masking import MaskingVocabulary
+from ..data.pack import documents_in
 from ..train.loop import Batch
 from ..train.objectives import PLAIN
-from .blocks import BlockStream
+from .blocks import first_blocks
 from .context import Context, Job
-from .labelled import LabelledStream
+from .labelled import LabelledStream, task_of
 from .pack import block_files
 
 
@@ -26,39 +26,42 @@ class MixedStream:
     """
 
     labelled: LabelledStream
-    text: BlockStream
+    text: LabelledStream
     share: float
     language: int
-
-    def steps(self, epochs: float) -> int:
-        """Optimiser steps: as many as ``epochs`` passes over the examples would take."""
-        return self.labelled.steps(epochs)
+    seed: int
 
     def batches(self, context: Context, start: int, stop: int) -> Iterator[list[Batch]]:
         """Iterate over the batches of steps ``start`` to ``stop``."""
-        is_text = np.random.default_rng((self.text.seed, 2)).random(stop) < self.share
+        is_text = np.random.default_rng((self.seed, 2)).random(stop) < self.share
         texts = int(is_text[:start].sum()), int(is_text.sum())
         examples = self.labelled.batches(context, start - texts[0], stop - texts[1])
-        blocks = self.text.batches(context, *texts)
+        unlabelled = self.text.batches(context, *texts)
         for step in range(start, stop):
-            yield [self._unlabelled(micro) for micro in next(blocks)] if is_text[step] else next(examples)
+            yield [self._marked(micro) for micro in next(unlabelled)] if is_text[step] else next(examples)
 
-    def _unlabelled(self, micro: Batch) -> Batch:
-        everywhere = torch.zeros_like(micro["input_ids"])  # any label: what counts is that there is a decision
-        rows = everywhere[:, 0]
-        return {**micro, "labels": everywhere, "language": rows + self.language, PLAIN: rows}
+    def _marked(self, micro: Batch) -> Batch:
+        rows = micro["language"]
+        return {**micro, "language": rows + self.language, PLAIN: rows}
 
 
-def with_text(job: Job, labelled: LabelledStream, tokenizer: PreTrainedTokenizerFast, language: int) -> MixedStream:
-    """Mix text of the step's target language, from its pack, into a stream; a batch of it has as many tokens."""
+def with_text(
+    job: Job, labelled: LabelledStream, tokenizer: PreTrainedTokenizerFast, language: int, steps: int
+) -> MixedStream:
+    """Mix documents of the step's target language, from its pack, into a stream, enough of them for ``steps`` steps.
+
+    They are examples without answers: each alone in its row, batched by length, as many tokens in a batch.
+    """
     settings = job.settings
-    rows = max(1, round(labelled.tokens_per_batch / settings["block_length"]))
-    text = BlockStream(
-        files=[block_files(job.needs["pack"], "blocks", settings["lang"])],
-        batch_size=rows,
-        micro_batches=job.runtime.get("accumulation", 1),
-        mask=0.0,
-        vocabulary=MaskingVocabulary.from_tokenizer(tokenizer),
-        seed=settings["seed"],
+    files = block_files(job.needs["pack"], "blocks", settings["lang"])
+    tokens = settings["text_share"] * steps * labelled.tokens_per_batch
+    blocks_NT = first_blocks(files, math.ceil(tokens / settings["block_length"]), settings["seed"])
+    documents = documents_in(blocks_NT, tokenizer.cls_token_id)
+    text = LabelledStream(
+        [[{"input_ids": ids, **task_of(job).asked_about_text(len(ids))} for ids in documents]],
+        tokenizer.pad_token_id,
+        max(1, round(labelled.tokens_per_batch * len(documents) / blocks_NT.size)),
+        job.runtime.get("accumulation", 1),
+        settings["seed"],
     )
-    return MixedStream(labelled, text, settings["text_share"], language)
+    return MixedStream(labelled, text, settings["text_share"], language, settings["seed"])

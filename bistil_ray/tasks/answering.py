@@ -38,7 +38,6 @@ class Answering:
     name: str = "qa"
     head: str = "question-answering"
     metric: str = "f1"
-    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -81,6 +80,10 @@ class Answering:
                     start, end = (window.first + token - window.tokens.start for token in (answer[0], answer[-1]))
                 features.append({**window.features, "start": start, "end": end})
         return features
+
+    def asked_about_text(self, length: int) -> Features:
+        """Ask nothing: plain text comes without a question."""
+        return {}
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """Give the position of each answer's first and last token (B,)."""

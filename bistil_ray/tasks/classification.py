@@ -27,7 +27,6 @@ class Classification:
     texts: tuple[str, ...]
     metric: str
     head: str = "sequence-classification"
-    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -55,6 +54,10 @@ class Classification:
         number = {label: index for index, label in enumerate(labels)}
         features = self._encoded(examples, tokenizer, max_length)
         return [{**row, LABEL: number[label]} for row, label in zip(features, examples.columns[LABEL], strict=True)]
+
+    def asked_about_text(self, length: int) -> Features:
+        """Ask about a text, not about a pair."""
+        return {LABEL: 0} if len(self.texts) == 1 else {}
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """Give the label of each example (B,)."""

@@ -36,7 +36,6 @@ class Parsing:
     name: str = "dep"
     head: str = "dependency-parsing"
     metric: str = "las"
-    by_token: bool = False
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -97,6 +96,10 @@ class Parsing:
                 {**inputs, "heads": [head for head, _ in arcs], "relations": [relation for _, relation in arcs]}
             )
         return features
+
+    def asked_about_text(self, length: int) -> Features:
+        """Ask nothing: tokens of plain text are no words."""
+        return {}
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """Give the head and the relation of each word."""

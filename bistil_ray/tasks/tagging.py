@@ -30,7 +30,6 @@ class Tagging:
     tags: str
     spans: bool
     head: str = "token-classification"
-    by_token: bool = True
 
     @property
     def metric(self) -> str:
@@ -82,6 +81,10 @@ class Tagging:
                     encoded[position] = number[tag]
             features.append({"input_ids": ids, "labels": encoded})
         return features
+
+    def asked_about_text(self, length: int) -> Features:
+        """Ask about every token."""
+        return {"labels": [0] * length}
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """Give the label of each position."""

@@ -38,10 +38,6 @@ class Task(Protocol):
         """The head its models have, a key of ``HEADS`` in ``models/heads.py``."""
 
     @property
-    def by_token(self) -> bool:
-        """Whether its head decides about each token alone, so that plain text can be put to it."""
-
-    @property
     def metric(self) -> str:
         """What ``Scores.score`` is."""
 
@@ -64,6 +60,12 @@ class Task(Protocol):
         """Turn examples into features of at most ``max_length`` tokens: what ``data/batches.py`` pads to batches.
 
         There may be more features than examples, where long ones are cut into several.
+        """
+
+    def asked_about_text(self, length: int) -> Features:
+        """Give the fields that, beside its ids, put a text of ``length`` tokens to the head, with any answers.
+
+        None where the head cannot be asked about plain text, which has no words, no second text and no question.
         """
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:

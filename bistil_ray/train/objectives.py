@@ -155,7 +155,7 @@ class TextBesides:
     """Phase 2 whose batches are labelled examples or, where they have the field ``plain``, text without labels.
 
     What is learned from ``text`` is what the teachers make of it: hidden states and attention maps and, where a head
-    decides about each token alone, its decisions on all of them. The paper's phase 2 sees the labelled language alone.
+    has something to decide about it, its decisions. The paper's phase 2 sees the labelled language alone.
     """
 
     model: PreTrainedModel
@@ -163,9 +163,9 @@ class TextBesides:
     text: Distillation
 
     @classmethod
-    def of(cls, labelled: Distillation, *, by_token: bool) -> TextBesides:
-        """Learn from text as from examples, but by the teacher alone; ``by_token``: its decisions too."""
-        decisions = labelled.decisions if by_token else None
+    def of(cls, labelled: Distillation, *, decides: bool) -> TextBesides:
+        """Learn from text as from examples, but by the teacher alone; ``decides``: its head's decisions too."""
+        decisions = labelled.decisions if decides else None
         weights = {**labelled.weights, "labels": 0.0}
         return cls(labelled.model, labelled, replace(labelled, decisions=decisions, weights=weights))
 

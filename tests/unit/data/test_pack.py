@@ -9,13 +9,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bistil_ray.data.corpus import list_shards
 from bistil_ray.data.order import chunks_from, read_chunk
-from bistil_ray.data.pack import BlockPacker, PackedShard, count_shard, is_held_out, pack_shard, tokenise_texts
+from bistil_ray.data.pack import (
+    BlockPacker,
+    PackedShard,
+    count_shard,
+    documents_in,
+    is_held_out,
+    pack_shard,
+    tokenise_texts,
+)
 from bistil_ray.errors import DataError
 
 WriteTexts = Callable[..., str]
@@ -54,6 +62,17 @@ def test_blocks_are_the_stream_cut_at_every_length(
     packed = np.concatenate([np.empty((0, length), np.int32), *blocks])
     assert packed.dtype == np.int32 and len(packed) == len(stream) // length
     assert np.array_equal(packed.reshape(-1), stream[: packed.size])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(1, 99), max_size=30), min_size=1, max_size=20), st.integers(1, 9))
+def test_documents_in_blocks_are_found_again_cut_at_their_borders(documents: list[list[int]], length: int) -> None:
+    blocks = BlockPacker(length).add([np.array([0, *document], dtype=np.int32) for document in documents])
+    assume(len(blocks))
+    found = documents_in(blocks, start=0)
+    assert [id for ids in found for id in ids] == blocks.reshape(-1).tolist()
+    assert all(0 < len(ids) <= length and 0 not in ids[1:] for ids in found)
+    assert sum(ids[0] == 0 for ids in found) == int((blocks == 0).sum())
 
 
 @settings(deadline=None)
