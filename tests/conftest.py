@@ -316,4 +316,5 @@ def _made_up_record(step: dict[str, Any], model: str, chance: random.Random) -> 
         "retention": score / teacher_score, "source_score": score + 0.1, "params": params, "bytes": 4 * params,
         "vocab_size": 1500, "flops_per_token": 2.0 * params, "latency_ms": about["layers"] * (1 + chance.random()),
         "tokens": 2400, "seconds": 20.0, "model_dir": model, "time": "2026-01-01T00:00:00Z", **about,
+        "agreement": chance.random() if step["kind"] == "finetune" else None,
     }  # fmt: skip

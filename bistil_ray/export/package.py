@@ -17,7 +17,7 @@ from ..models.families import family_of
 from ..models.heads import load_model, model_inputs, model_labels
 from ..models.loading import load_masked_lm, load_tokenizer
 from ..storage import replacing, write_text
-from ..tasks.task import Task
+from ..tasks.task import Task, score
 from .forms import Form
 from .graph import write_onnx
 from .heads import MASKED_LM, Head, head_of, read_config
@@ -120,5 +120,6 @@ def _scores(model: Any, subject: Subject, tests: Sequence[LabelledSet]) -> dict[
     longest = family_of(subject.model.config).longest_text(subject.model.config)
     with torch.inference_mode():
         return {
-            test.lang: test.task.score(model, subject.tokenizer, test.examples, labels, longest).score for test in tests
+            test.lang: score(test.task, model, subject.tokenizer, test.examples, labels, longest).score
+            for test in tests
         }

@@ -21,9 +21,9 @@ VERSIONS = {
     "pretrain": 2,
     "adapt": 1,
     "task-teacher": 2,
-    "evaluate": 2,
+    "evaluate": 3,
     "distil": 2,
-    "finetune": 3,
+    "finetune": 4,
     "predict": 2,
     "merge": 1,
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FLAG = "--to-optuna"
 PARAMETERS = ("teacher", "recipe", "layers", "hidden", "density", "seed")
 ATTRIBUTES = (
-    "step", "metric", "validation_score", "teacher_score", "retention", "source_score", "params", "bytes",
+    "step", "metric", "validation_score", "teacher_score", "retention", "agreement", "source_score", "params", "bytes",
     "latency_ms", "tokens", "seconds", "assignment", "model_dir",
 )  # fmt: skip
 

@@ -47,6 +47,8 @@ class Record(BaseModel):
     teacher_score: float | None = None
     retention: float | None = None
     """``score / teacher_score``."""
+    agreement: float | None = None
+    """``metric`` with what the teacher says of the test set taken for right."""
     source_score: float | None = None
     params: int
     bytes: int

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import ConfigError
 from .records import Record
 
-HIGH_IS_GOOD = {"score", "validation_score", "teacher_score", "retention", "source_score"}
+HIGH_IS_GOOD = {"score", "validation_score", "teacher_score", "retention", "agreement", "source_score"}
 
 
 def of_languages(records: Iterable[Record], langs: Sequence[str]) -> list[Record]:
@@ -48,19 +48,37 @@ def arrange(records: Iterable[Record], sort: str = "score") -> list[Record]:
 
 
 def best_per_language(records: Iterable[Record]) -> dict[str, Record]:
-    """Choose each language's student: the highest validation score, the fewest parameters among equals.
+    """Choose each language's student, without any label of the target language.
 
-    The test score has no part in the choice. A student without a validation score is chosen only where none has one.
+    Among students of a recipe it is the one with the highest validation score, the fewest parameters among equals; a
+    student without one is chosen only where none has one. Among the chosen of several recipes it is the one that
+    promises most in the target: the validation score of its teacher times its agreement with it there. Recipes differ
+    in how much they learn of the source language, so validation in that would favour those that learn little else.
     """
-    best: dict[str, Record] = {}
-    for record in records:
-        if record.is_student and (record.lang not in best or _merit(record) > _merit(best[record.lang])):
-            best[record.lang] = record
-    return best
+    kept = list(records)
+    students: dict[str, dict[str, Record]] = {}
+    for record in kept:
+        if record.is_student:
+            of_recipe = students.setdefault(record.lang, {})
+            of_recipe[record.recipe] = max(of_recipe.get(record.recipe, record), record, key=_merit)
+    return {lang: _most_promising(list(of_recipe.values()), kept) for lang, of_recipe in students.items()}
 
 
 def _merit(record: Record) -> tuple[float, int]:
     return (float("-inf") if record.validation_score is None else record.validation_score, -record.params)
+
+
+def _most_promising(students: Sequence[Record], records: Iterable[Record]) -> Record:
+    """Choose among students of one language; by validation alone where one's promise is not known."""
+    teachers = [one for one in records if not one.is_student and one.density is None]
+    taught = {(one.lang, one.teacher): one.validation_score for one in teachers}
+    promises: dict[str, float] = {}
+    for student in students:
+        validation = taught.get((student.lang, student.teacher))
+        if validation is None or student.agreement is None:
+            return max(students, key=_merit)
+        promises[student.step] = validation * student.agreement
+    return max(students, key=lambda student: promises[student.step])
 
 
 def to_json(records: Iterable[Record]) -> str:

@@ -28,13 +28,5 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             copy_tokenizers(folder, temporary)
         folder = job.folder / "model"
     scores = score(model.to(context.device), folder, job)
-    # A teacher that is compared with none stands for itself; a student may be of teachers that nobody scored.
-    alone = None if "student" in job.needs else scores["score"]
-    teacher_score = read_result(job.needs["evaluate"])["record"]["score"] if "evaluate" in job.needs else alone
-    more = {
-        "teacher_score": teacher_score,
-        "retention": scores["score"] / teacher_score if teacher_score else None,
-        "tokens": taught["tokens"],
-        "seconds": taught["seconds"],
-    }
+    more = {"tokens": taught["tokens"], "seconds": taught["seconds"]}
     return {"record": make_record(job, model, folder, scores, more), "details": scores["details"]}

@@ -134,10 +134,7 @@ def _finish(
         student.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     scores = score(student, model_folder, job)
-    teacher_score = read_result(job.needs["evaluate"])["record"]["score"]
     more = {
-        "teacher_score": teacher_score,
-        "retention": scores["score"] / teacher_score if teacher_score else None,
         "tokens": distilled["tokens"] + tuning.tokens,
         "seconds": distilled["seconds"] + tuning.seconds,
     }

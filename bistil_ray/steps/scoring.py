@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
+from ..data.examples import Examples
 from ..evaluate.speed import measure
 from ..models.heads import model_labels
 from ..models.language_tokenizers import tokenizer_for
+from ..storage import read_result, write_text
 from .context import Job
 from .labelled import labelled_examples, task_of
+
+PREDICTIONS = "predictions.jsonl"
 
 
 def score(model: PreTrainedModel, folder: Path, job: Job) -> dict[str, Any]:
     """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given.
 
-    ``folder`` holds its tokenizers.
+    ``folder`` holds its tokenizers. What it says of the test set is kept in ``predictions.jsonl``, a line an example.
     """
     task, labels = task_of(job), job.settings["labels"]
     scores: dict[str, Any] = {"source_score": None, "validation_score": None}
@@ -29,11 +34,28 @@ def score(model: PreTrainedModel, folder: Path, job: Job) -> dict[str, Any]:
             continue
         gold = labelled_examples(job, name)
         tokenizer = tokenizer_for(folder, job.settings["lang" if name == "test" else "source"])
-        found = task.score(model, tokenizer, gold, model_labels(model) if labels else (), job.settings["max_length"])
+        longest = job.settings["max_length"]
+        predicted = task.predict(model, tokenizer, gold, model_labels(model) if labels else (), longest)
+        found = task.compare(gold, predicted)
         scores[field] = found.score
         if field == "score":
-            scores["details"] = found.details
+            write_text(job.folder / PREDICTIONS, "".join(f"{json.dumps(answer)}\n" for answer in predicted))
+            scores |= {"details": found.details, **_beside_teacher(job, gold, predicted, found.score)}
     return scores
+
+
+def _beside_teacher(job: Job, gold: Examples, predicted: Sequence[Any], reached: float) -> dict[str, Any]:
+    """Compare with the score and the answers of the undistilled teacher."""
+    if "evaluate" in job.needs:
+        folder, task = job.needs["evaluate"], task_of(job)
+        taught = [json.loads(line) for line in (folder / PREDICTIONS).read_text().splitlines()]
+        teacher_score = read_result(folder)["record"]["score"]
+        agreement = task.compare(task.answered(gold, taught), predicted).score
+    else:
+        # A teacher that is compared with none stands for itself; a student may be of teachers that nobody scored.
+        teacher_score, agreement = (None if "student" in job.needs else reached), None
+    retention = reached / teacher_score if teacher_score else None
+    return {"teacher_score": teacher_score, "retention": retention, "agreement": agreement}
 
 
 def make_record(
@@ -60,6 +82,9 @@ def make_record(
         "score": scores["score"],
         "validation_score": scores["validation_score"],
         "source_score": scores["source_score"],
+        "teacher_score": scores["teacher_score"],
+        "retention": scores["retention"],
+        "agreement": scores["agreement"],
         "vocab_size": config.vocab_size,
         **asdict(measure(model, folder)),
         **more,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -100,21 +100,24 @@ class Answering:
             "end": output.end_logits.masked_fill(padding_BT, _NEVER),
         }
 
-    def score(
+    def compare(self, examples: Examples, predicted: Sequence[str]) -> Scores:
+        """Compare answers by the rules of SQuAD 1.1: one is always given, and wrong where there is none."""
+        gold = [texts for texts, _ in examples.columns[ANSWERS]]
+        found = answer_scores(gold, predicted)
+        return Scores(found.f1, {"exact_match": found.exact_match, "questions": len(examples)})
+
+    def answered(self, examples: Examples, predicted: Sequence[str]) -> Examples:
+        """Give the questions with these answers, wherever they stand in the context."""
+        answers = tuple(((text,), (0,)) for text in predicted)
+        return replace(examples, columns={**examples.columns, ANSWERS: answers})
+
+    def predict(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
         examples: Examples,
         labels: Sequence[str],
         max_length: int,
-    ) -> Scores:
-        """Compare answers by the rules of SQuAD 1.1: one is always given, and wrong where there is none."""
-        gold = [texts for texts, _ in examples.columns[ANSWERS]]
-        found = answer_scores(gold, self.predict(model, tokenizer, examples, max_length))
-        return Scores(found.f1, {"exact_match": found.exact_match, "questions": len(examples)})
-
-    def predict(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: Examples, max_length: int
     ) -> list[str]:
         """Answer each question by the best span of its context over all windows ('' where no token is in it)."""
         pairs = examples.rows(QUESTION, CONTEXT)

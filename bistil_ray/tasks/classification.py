@@ -67,19 +67,15 @@ class Classification:
         """Give the logits of each example (B, L)."""
         return {LABEL: output.logits}
 
-    def score(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
-        examples: Examples,
-        labels: Sequence[str],
-        max_length: int,
-    ) -> Scores:
+    def compare(self, examples: Examples, predicted: Sequence[str]) -> Scores:
         """Compare labels; the details hold accuracy and macro F1, whichever is the score."""
-        predicted = self.predict(model, tokenizer, examples, labels, max_length)
         found = label_scores(examples.columns[LABEL], predicted)
         averages = {"accuracy": found.accuracy, "macro_f1": found.macro_f1}
         return Scores(averages[self.metric], {**averages, "by_label": found.by_label})
+
+    def answered(self, examples: Examples, predicted: Sequence[str]) -> Examples:
+        """Give the texts with these labels."""
+        return replace(examples, columns={**examples.columns, LABEL: tuple(predicted)})
 
     def predict(
         self,

@@ -112,18 +112,18 @@ class Parsing:
         relations_BWR = relations_BWPR.take_along_dim(right_BW11, dim=2).squeeze(2)
         return {"arcs": output.arc_logits.flatten(0, 1), "relations": relations_BWR.flatten(0, 1)}
 
-    def score(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
-        examples: Examples,
-        labels: Sequence[str],
-        max_length: int,
-    ) -> Scores:
-        """Compare heads and relations; a word without a sub-word within ``max_length`` counts as wrong."""
+    def compare(self, examples: Examples, predicted: Sequence[Sequence[Arc | None]]) -> Scores:
+        """Compare heads and relations; a word that was not seen counts as wrong."""
         gold = [list(zip(*row, strict=True)) for row in examples.rows(HEADS, RELATIONS)]
-        found = asdict(attachment_scores(gold, self.predict(model, tokenizer, examples, labels, max_length)))
+        found = asdict(attachment_scores(gold, predicted))
         return Scores(found.pop("las"), found)
+
+    def answered(self, examples: Examples, predicted: Sequence[Sequence[Arc | None]]) -> Examples:
+        """Give the sentences with these trees; a word that was not seen has the root for its head and no relation."""
+        arcs = [[arc or (0, "") for arc in row] for row in predicted]
+        heads = tuple(tuple(head for head, _ in row) for row in arcs)
+        relations = tuple(tuple(relation for _, relation in row) for row in arcs)
+        return replace(examples, columns={**examples.columns, HEADS: heads, RELATIONS: relations})
 
     def predict(
         self,
@@ -133,7 +133,7 @@ class Parsing:
         labels: Sequence[str],
         max_length: int,
     ) -> list[list[Arc | None]]:
-        """Predict each word's best head and its best relation to it; None for a word that was not seen."""
+        """Predict each word's best head and its best relation to it; None for a word beyond ``max_length``."""
         features = _places(examples, tokenizer, max_length)
         predicted: list[list[Arc | None]] = [[None] * len(words) for words in examples.columns[WORDS]]
         for index, output in predictions(model, features, tokenizer.pad_token_id):

@@ -94,25 +94,18 @@ class Tagging:
         """Give the logits of each position."""
         return {"tags": output.logits.flatten(0, 1)}
 
-    def score(
-        self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerFast,
-        examples: Examples,
-        labels: Sequence[str],
-        max_length: int,
-    ) -> Scores:
-        """Compare spans by the CoNLL rules, or words; a word without a sub-word within ``max_length`` gets ``O``.
-
-        In a task without spans such a word counts as wrong.
-        """
+    def compare(self, examples: Examples, predicted: Sequence[Sequence[str]]) -> Scores:
+        """Compare spans by the CoNLL rules, or words."""
         gold = examples.columns[self.tags]
-        predicted = self.predict(model, tokenizer, examples, labels, max_length)
         if self.spans:
             found = span_scores(gold, predicted)
             return Scores(found.f1, {"precision": found.precision, "recall": found.recall, "by_type": found.by_type})
         found_words = word_scores(gold, predicted)
         return Scores(found_words.accuracy, {"macro_f1": found_words.macro_f1, "by_label": found_words.by_label})
+
+    def answered(self, examples: Examples, predicted: Sequence[Sequence[str]]) -> Examples:
+        """Give the sentences with these tags."""
+        return replace(examples, columns={**examples.columns, self.tags: tuple(map(tuple, predicted))})
 
     def predict(
         self,
@@ -122,7 +115,10 @@ class Tagging:
         labels: Sequence[str],
         max_length: int,
     ) -> list[list[str]]:
-        """Predict a tag for each word of each sentence, from the logits (B, T, L) at its first sub-word."""
+        """Predict a tag for each word of each sentence, from the logits (B, T, L) at its first sub-word.
+
+        A word without a sub-word within ``max_length`` gets ``O``, which is wrong in a task without spans.
+        """
         input_ids, word_ids = encode_words(tokenizer, examples.columns[WORDS], max_length)
         features: list[Features] = [{"input_ids": ids} for ids in input_ids]
         predicted = [[NO_SPAN] * len(words) for words in examples.columns[WORDS]]

@@ -74,12 +74,30 @@ class Task(Protocol):
     def logits(self, output: ModelOutput, batch: Batch) -> dict[str, Tensor]:
         """Give the head's logits (N, choices) of the same decisions, row for row those of ``targets``."""
 
-    def score(
+    def predict(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
         examples: Examples,
         labels: Sequence[str],
         max_length: int,
-    ) -> Scores:
-        """Predict and compare; the model is used in evaluation mode and left in the mode it was in."""
+    ) -> list[Any]:
+        """Answer each example, in values that JSON holds; the model is left in the mode it was in."""
+
+    def compare(self, examples: Examples, predicted: Sequence[Any]) -> Scores:
+        """Compare answers with the right ones."""
+
+    def answered(self, examples: Examples, predicted: Sequence[Any]) -> Examples:
+        """Give the examples with these answers for the right ones."""
+
+
+def score(
+    task: Task,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: Examples,
+    labels: Sequence[str],
+    max_length: int,
+) -> Scores:
+    """Predict and compare."""
+    return task.compare(examples, task.predict(model, tokenizer, examples, labels, max_length))

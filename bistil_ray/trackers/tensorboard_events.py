@@ -8,7 +8,9 @@ from pathlib import Path
 from .finished import FinishedStep
 
 COMPARED = ("lang", "recipe", "teacher", "layers", "hidden", "density", "seed")
-SHOWN = ("score", "validation_score", "retention", "source_score", "params", "bytes", "latency_ms", "tokens")
+SHOWN = (
+    "score", "validation_score", "retention", "agreement", "source_score", "params", "bytes", "latency_ms", "tokens",
+)  # fmt: skip
 """The columns of the HParams view: settings (of several teachers their assignment) and final figures."""
 
 

@@ -39,6 +39,7 @@ def evaluate(
     from bistil_ray.models.language_tokenizers import tokenizer_for
     from bistil_ray.steps.run import silence_transformers
     from bistil_ray.tasks.registry import TASKS
+    from bistil_ray.tasks.task import score
 
     if task not in TASKS:
         raise ConfigError(f"--task {task!r} is not known: allowed are {', '.join(TASKS)}")
@@ -61,7 +62,7 @@ def evaluate(
     scores = {}
     for turn, (lang, examples) in enumerate(gold.items(), 1):
         with working(f"Scoring {lang} ({turn} of {len(gold)}): {len(examples):,} examples", quiet):
-            scores[lang] = kind.score(scored, tokenizers[lang], examples, labels, min(max_length or most, most))
+            scores[lang] = score(kind, scored, tokenizers[lang], examples, labels, min(max_length or most, most))
     if as_json:
         rows = [
             {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(gold[lang])}

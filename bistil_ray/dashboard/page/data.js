@@ -27,15 +27,25 @@ function decode(data) {
     record.key = steps[record.at].key;
   }
   const isTeacher = (record) => record.recipe === "teacher";
-  return {
-    ...data, steps,
-    students: records.filter((record) => !isTeacher(record)),
-    teachers: records.filter(isTeacher),
-  };
+  const students = records.filter((record) => !isTeacher(record));
+  const teachers = records.filter(isTeacher);
+  for (const student of students) {
+    const taught = teachers.find((one) => one.density == null && one.lang === student.lang && one.teacher === student.teacher);
+    const known = student.agreement != null && taught?.validation_score != null;
+    student.promise = known ? student.agreement * taught.validation_score : null;
+  }
+  return { ...data, steps, students, teachers };
 }
 
-/** Choose a student as the run does: the highest validation score, the fewest parameters among equals. */
+/** Choose a student as the run does: by validation among those of a recipe, by what they promise among recipes. */
 function bestOf(students) {
+  const chosen = [...groupBy(students, (student) => student.recipe).values()].map(bestByValidation);
+  if (!chosen.every((student) => student.promise != null)) return bestByValidation(chosen);
+  return chosen.reduce((best, student) => (best && best.promise >= student.promise ? best : student), undefined);
+}
+
+/** The highest validation score, the fewest parameters among equals. */
+function bestByValidation(students) {
   const merit = (student) => student.validation_score ?? -Infinity;
   return students.reduce((best, student) => {
     if (!best) return student;

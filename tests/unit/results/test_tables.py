@@ -33,6 +33,30 @@ def test_the_best_student_has_the_highest_validation_score_whatever_its_test_sco
     }
 
 
+def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teacher(make_record: MakeRecord) -> None:
+    teachers = [
+        make_record("good", teacher="a", recipe="teacher", density=None, validation_score=0.9),
+        make_record("sparse", teacher="a", recipe="teacher", density=0.08, validation_score=0.1),
+        make_record("weak", teacher="b", recipe="teacher", density=None, validation_score=0.4),
+    ]
+    learned_english = make_record("english", teacher="a", recipe="bistil", validation_score=0.9, agreement=0.5)
+    follows = make_record("follows", teacher="a", recipe="bistil+", validation_score=0.6, agreement=0.7)
+    follows_the_weak = make_record("weak's", teacher="b", recipe="nodistil", validation_score=0.7, agreement=0.9)
+    students = [learned_english, follows, follows_the_weak]
+    assert best_per_language([*teachers, *students])["sw"] is follows
+    assert best_per_language([*teachers, learned_english, follows_the_weak])["sw"] is learned_english
+    unknown = make_record("unknown", teacher="a", recipe="scratch", validation_score=0.1, agreement=None)
+    for some in ([*teachers, *students, unknown], students):
+        assert best_per_language(some)["sw"] is learned_english, "what is not known of one cannot decide"
+
+
+def test_among_students_of_one_recipe_validation_decides_whatever_agrees_most(make_record: MakeRecord) -> None:
+    teacher = make_record("teacher", recipe="teacher", density=None, validation_score=0.9)
+    chosen = make_record("chosen", validation_score=0.8, agreement=0.3)
+    other = make_record("other", validation_score=0.7, agreement=0.9)
+    assert best_per_language([teacher, chosen, other])["sw"] is chosen
+
+
 def test_among_equals_the_smaller_student_is_chosen(make_record: MakeRecord) -> None:
     records = [make_record("big", params=9), make_record("small", params=3), make_record("middle", params=5)]
     assert best_per_language(records)["sw"].step == "small"

@@ -98,6 +98,21 @@ def test_a_pooler_that_only_the_head_reads_is_tuned_whole(plan_of: Callable[...,
 
 
 @pytest.mark.parametrize("task", ROWS)
+def test_agreement_is_the_metric_with_the_teachers_answers_for_the_right_ones(
+    task: str, plan_of: Callable[..., Plan], work: Path
+) -> None:
+    plan = plan_of(task)
+    results = run_here(plan, work)
+    keys = {step.kind: step.key for step in plan}
+    taught, said = (_predictions(work / keys[kind]) for kind in ("evaluate", "finetune"))
+    judge, examples = TASKS[task], _examples(task)
+    record = results[keys["finetune"]]["record"]
+    assert record["agreement"] == judge.compare(judge.answered(examples, taught), said).score
+    assert judge.compare(judge.answered(examples, said), said).score == 1.0
+    assert results[keys["evaluate"]]["record"]["agreement"] is None
+
+
+@pytest.mark.parametrize("task", ROWS)
 def test_plain_text_of_the_target_takes_the_place_of_half_of_the_examples(
     task: str, plan_of: Callable[..., Plan], work: Path
 ) -> None:
@@ -149,6 +164,11 @@ def test_the_recipe_teacher_is_a_sparse_fine_tuning_of_the_teacher(
     changed = {name: value != encoder[name] for name, value in tuned.bert.named_parameters()}
     share = sum(int(mask.sum()) for mask in changed.values()) / sum(mask.numel() for mask in changed.values())
     assert 0.05 < share < 0.103  # some changes tie
+
+
+def _predictions(step: Path) -> list[Any]:
+    lines = [json.loads(line) for line in (step / "predictions.jsonl").read_text().splitlines()]
+    return [[_frozen(answer) for answer in line] if isinstance(line, list) else line for line in lines]
 
 
 def _examples(task: str) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from bistil_ray.data.examples import Examples, read_examples, task_files
 from bistil_ray.errors import DataError
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.tasks.answering import MAX_ANSWER_TOKENS, Answering, best_span
+from bistil_ray.tasks.task import score
 
 QA = Answering()
 Row = tuple[str, str, tuple[str, ...], tuple[int, ...]]
@@ -72,7 +73,7 @@ def test_a_perfect_model_gives_every_answer_back(
     model = oracle(QA.encode(data, tokenizer, (), 400), knowing)
     answers = [text for (text,), _ in data.columns["answers"]]
     short = [len(tokenizer(text)["input_ids"]) <= MAX_ANSWER_TOKENS for text in answers]
-    predicted = QA.predict(model, tokenizer, data, 400)
+    predicted = QA.predict(model, tokenizer, data, (), 400)
     assert sum(short) > 40
     assert [text for text, fits in zip(predicted, short, strict=True) if fits] == (
         [text for text, fits in zip(answers, short, strict=True) if fits]
@@ -90,7 +91,7 @@ def test_a_perfect_model_scores_one_over_many_windows(
     )
     features = QA.encode(data, family_tokenizer, (), 40)
     assert len(features) > 6
-    scores = QA.score(oracle(features, knowing), family_tokenizer, data, (), 40)
+    scores = score(QA, oracle(features, knowing), family_tokenizer, data, (), 40)
     assert scores.score == 1.0 and scores.details == {"exact_match": 1.0, "questions": 3}
 
 
@@ -108,8 +109,8 @@ def test_questions_without_answer_point_at_the_marker_and_answers_are_always_giv
     data = questions(("wa kọ", "ń", (), ()))
     features = QA.encode(data, tokenizer, (), 10)
     assert [(row["start"], row["end"]) for row in features] == [(0, 0)]
-    assert QA.predict(oracle(features, knowing), tokenizer, data, 10) == ["wa"]
-    assert QA.score(oracle(features, knowing), tokenizer, data, (), 10).score == 0.0
+    assert QA.predict(oracle(features, knowing), tokenizer, data, (), 10) == ["wa"]
+    assert score(QA, oracle(features, knowing), tokenizer, data, (), 10).score == 0.0
 
 
 def test_the_first_answer_trains_and_every_answer_counts(tokenizer: PreTrainedTokenizerFast, oracle: type) -> None:
@@ -117,7 +118,7 @@ def test_the_first_answer_trains_and_every_answer_counts(tokenizer: PreTrainedTo
     features = QA.encode(first, tokenizer, (), 10)
     assert [(row["start"], row["end"]) for row in features] == [(3, 3)]
     knows_the_second = oracle(QA.encode(second, tokenizer, (), 10), knowing)
-    assert QA.score(knows_the_second, tokenizer, first, (), 10).score == 1.0
+    assert score(QA, knows_the_second, tokenizer, first, (), 10).score == 1.0
 
 
 def test_answers_without_tokens_train_nothing_and_harm_nothing(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -128,7 +129,7 @@ def test_answers_without_tokens_train_nothing_and_harm_nothing(tokenizer: PreTra
 
 def test_a_context_without_tokens_has_no_answer(tokenizer: PreTrainedTokenizerFast, oracle: type) -> None:
     data = questions(("\u200b", "ń", ("\u200b",), (0,)))
-    assert QA.predict(oracle([], knowing), tokenizer, data, 10) == [""]
+    assert QA.predict(oracle([], knowing), tokenizer, data, (), 10) == [""]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from bistil_ray.data.examples import Examples, read_examples, task_files
 from bistil_ray.errors import DataError
 from bistil_ray.tasks.classification import Classification
+from bistil_ray.tasks.task import score
 
 NLI = Classification("nli", texts=("premise", "hypothesis"), metric="accuracy")
 SENTIMENT = Classification("sentiment", texts=("text",), metric="macro_f1")
@@ -77,10 +78,10 @@ def test_the_metric_is_the_score_and_both_are_told(tokenizer: PreTrainedTokenize
     said = dict(zip(("wa", "kọ", "ọmọ", "ina"), (2, 2, 0, 0), strict=True))
     features = SENTIMENT.encode(rows, tokenizer, LABELS, 9)
     model = oracle(features, lambda row: {"logits": torch.eye(3)[said[tokenizer.decode(row["input_ids"][1:-1])]]})
-    scores = SENTIMENT.score(model, tokenizer, rows, LABELS, 9)
+    scores = score(SENTIMENT, model, tokenizer, rows, LABELS, 9)
     assert scores.score == scores.details["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2)
     assert scores.details["accuracy"] == 0.75 and scores.details["by_label"]["bad"]["precision"] == 0.5
-    topic = Classification("topic", texts=("text",), metric="accuracy").score(model, tokenizer, rows, LABELS, 9)
+    topic = score(Classification("topic", texts=("text",), metric="accuracy"), model, tokenizer, rows, LABELS, 9)
     assert topic.score == 0.75 and topic.details == scores.details
 
 
@@ -90,7 +91,7 @@ def test_a_perfect_model_scores_one_in_any_order(family_tokenizer: PreTrainedTok
     features = NLI.encode(rows, family_tokenizer, LABELS, 20)
     model = oracle(features, lambda row: {"logits": torch.eye(3)[row["label"]]})
     assert NLI.predict(model, family_tokenizer, rows, LABELS, 20) == list(rows.columns["label"])
-    assert NLI.score(model, family_tokenizer, rows, LABELS, 20).score == 1.0
+    assert score(NLI, model, family_tokenizer, rows, LABELS, 20).score == 1.0
 
 
 @pytest.mark.parametrize("task", [NLI, Classification("topic", ("text",), "accuracy"), SENTIMENT], ids=lambda t: t.name)

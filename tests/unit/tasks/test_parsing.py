@@ -19,6 +19,7 @@ from bistil_ray.models.heads import model_inputs, new_model
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.models.parser import ParserOutput
 from bistil_ray.tasks.parsing import Parsing
+from bistil_ray.tasks.task import score
 
 TASK = Parsing()
 LABELS = ("case", "nsubj", "obl", "root")
@@ -133,9 +134,9 @@ def test_a_parser_learns_a_toy_treebank_roots_and_all(
     examples = treebank(
         AMINA, SHORT, (("farmer", "sings"), (2, 0), ("nsubj", "root")), (("in", "Nairobi"), (2, 0), ("case", "root"))
     )
-    before = TASK.score(parser, tokenizer, examples, LABELS, 64)
+    before = score(TASK, parser, tokenizer, examples, LABELS, 64)
     learn(parser, tokenizer, examples, steps=30)
-    after = TASK.score(parser, tokenizer, examples, LABELS, 64)
+    after = score(TASK, parser, tokenizer, examples, LABELS, 64)
     assert before.score < 0.5 and after.score == 1.0
     assert after.details == {"uas": 1.0, "uas_rootless": 1.0, "las_rootless": 1.0}
     assert TASK.predict(parser, tokenizer, examples, LABELS, 64)[0] == list(zip(*AMINA[1:], strict=True))
@@ -145,5 +146,5 @@ def test_words_that_were_not_seen_count_as_wrong(parser: PreTrainedModel, tokeni
     learn(parser, tokenizer, treebank(AMINA), steps=30)
     (predicted,) = TASK.predict(parser, tokenizer, treebank(AMINA), LABELS, 5)
     assert predicted[3] is None and None not in predicted[:3]
-    assert TASK.score(parser, tokenizer, treebank(AMINA), LABELS, 64).score == 1.0
-    assert TASK.score(parser, tokenizer, treebank(AMINA), LABELS, 5).score <= 0.75
+    assert score(TASK, parser, tokenizer, treebank(AMINA), LABELS, 64).score == 1.0
+    assert score(TASK, parser, tokenizer, treebank(AMINA), LABELS, 5).score <= 0.75
