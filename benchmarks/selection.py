@@ -2,7 +2,7 @@
 
 From the records of runs and the results of their steps alone: the score of each teacher at each density and what one
 density for all would cost; whether bits per character after phase 1 rank students as the task does (over all the runs
-given: those of one task and language belong together); what choosing by validation data of the source loses.
+given: those of one task and language belong together); what the run's choice of a student loses, and others' would.
 """
 
 from __future__ import annotations
@@ -101,37 +101,42 @@ def correlations(students: Iterable[Student]) -> list[dict[str, Any]]:
     return rows
 
 
-def regrets(students: Sequence[Student]) -> list[dict[str, Any]]:
-    """Compare, in each language, the student that validation data of the source choose with the best on the test set.
+def regrets(run: FinishedRun, students: Sequence[Student]) -> list[dict[str, Any]]:
+    """Compare, in each language, the student that the run chose with the best on the test set.
 
-    ``regret`` is how far the choice is below the best; ``by_bits`` the same for the student with the fewest bits (the
-    mean of those that have equally few), ``by_chance`` for one drawn blindly. One run at a time: its own candidates.
+    ``regret`` is how far the choice is below the best; ``by_validation``, ``by_agreement`` and ``by_bits`` the same for
+    the student with the highest validation score in the source, the highest agreement with its teacher and the fewest
+    bits (the mean of those that have equally few), ``by_chance`` for one drawn blindly. The rank correlations are those
+    of validation and of agreement with the score. One run at a time: its own candidates.
     """
     rows = []
-    for lang, chosen in best_per_language(student.record for student in students).items():
+    for lang, chosen in best_per_language(run.records).items():
         group = [student for student in students if student.record.lang == lang]
         names = {student.record.step: student.name for student in group}
         best = max(group, key=lambda student: student.record.score)
-        known = [one for one in group if one.record.validation_score is not None]
-        fewest = min((student.bits for student in group if student.bits is not None), default=None)
-        frugal = [student.record.score for student in group if fewest is not None and student.bits == fewest]
-        rows.append(
-            {
-                "task": chosen.task,
-                "lang": lang,
-                "candidates": len(group),
-                "chosen": names[chosen.step],
-                "chosen_score": chosen.score,
-                "best": best.name,
-                "best_score": best.record.score,
-                "regret": best.record.score - chosen.score,
-                "by_bits": best.record.score - fmean(frugal) if frugal else None,
-                "by_chance": best.record.score - fmean(student.record.score for student in group),
-                "rank_correlation": rank_correlation(
-                    [one.record.validation_score or 0.0 for one in known], [one.record.score for one in known]
-                ),
-            }
-        )
+        criteria = {
+            "validation": [student.record.validation_score for student in group],
+            "agreement": [student.record.agreement for student in group],
+            "bits": [None if student.bits is None else -student.bits for student in group],
+        }
+        row = {
+            "task": chosen.task,
+            "lang": lang,
+            "candidates": len(group),
+            "chosen": names[chosen.step],
+            "chosen_score": chosen.score,
+            "best": best.name,
+            "best_score": best.record.score,
+            "regret": best.record.score - chosen.score,
+            "by_chance": best.record.score - fmean(student.record.score for student in group),
+        }
+        for name, values in criteria.items():
+            known = [(value, one.record.score) for value, one in zip(values, group, strict=True) if value is not None]
+            most = max((value for value, _ in known), default=None)
+            reached = [score for value, score in known if value == most]
+            row[f"by_{name}"] = best.record.score - fmean(reached) if reached else None
+            row[f"ranked_by_{name}"] = rank_correlation([value for value, _ in known], [score for _, score in known])
+        rows.append(row)
     return rows
 
 
@@ -148,9 +153,10 @@ def show(run: str, found: dict[str, Any], console: Console) -> None:
         table.add_section()
         table.add_row("all", "mean lost with this one", "", "", *map(_score, costs), "")
     console.print(table)
-    figures = {"lost": "regret", "lost by bits": "by_bits", "lost by chance": "by_chance"}
-    figures["rank correlation"] = "rank_correlation"
-    choice = ("lang", "students", "chosen by validation", "best on test")
+    figures = {"lost": "regret"}
+    figures |= {f"by {name}": f"by_{name}" for name in ("validation", "agreement", "bits", "chance")}
+    figures |= {f"rank by {name}": f"ranked_by_{name}" for name in ("validation", "agreement")}
+    choice = ("lang", "students", "chosen", "best on test")
     table = Table(*choice, *figures, title=f"{run}: what choosing loses")
     for row in found["choices"]:
         named = [f"{row[name]}: {_score(row[f'{name}_score'])}" for name in ("chosen", "best")]
@@ -171,16 +177,17 @@ def main() -> None:
     by_run: dict[str, dict[str, Any]] = {}
     everyone: dict[str, Student] = {}
     for place in options.runs:
-        students = students_of(read_run(place))
+        run = read_run(place)
+        students = students_of(run)
         rows = density_table(student.record for student in students)
         costs = cost_of_one_density(rows)
-        by_run[place] = {"densities": rows, "cost_of_one_density": costs, "choices": regrets(students)}
+        by_run[place] = {"densities": rows, "cost_of_one_density": costs, "choices": regrets(run, students)}
         everyone |= {student.record.step: student for student in students}
     ranked = correlations(everyone.values())
     if options.json:
         print(json.dumps({"runs": by_run, "correlations": ranked}, indent=2, ensure_ascii=False))
         return
-    console = Console()
+    console = Console(width=160)
     for place, found in by_run.items():
         show(place, found, console)
     shown = ("task", "lang", "teachers", "density", "students", "scores")
