@@ -14,10 +14,10 @@ students() { # NAME, further settings
     --set finetune.max_length=128 --set finetune.warmup=0.1 --set finetune.lr=1e-3 \
     --set finetune.dense_epochs=0.5 --set finetune.sparse_epochs=0.5 "$@"
 }
-for steps in 75 150 300 600 1200; do
+for steps in 0 75 150 300 600 1200; do
   students "budget-$steps" --set distil.steps="$steps"
 done
-students budget-layers --layers 1,2,3 --set distil.steps=300
+students budget-layers --layers 1,2,4 --set distil.steps=300
 python - "$storage" <<'PYTHON'
 import sys
 from pathlib import Path
