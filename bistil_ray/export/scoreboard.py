@@ -50,9 +50,10 @@ def _selection(origin: Origin) -> str:
         return f"It is one {among}, and not the one the run chose."
     if record.validation_score is None:
         return f"It is the smallest {among}: there was no {source} validation set to choose by."
-    recipes = {student.recipe for student in students}
-    second = ", and among recipes by how far it agrees with its teacher in the target language" * (len(recipes) > 1)
-    return f"It was chosen {among} by the score on the {source} validation set{second}."
+    by_validation = f"It was chosen {among} by the score on the {source} validation set"
+    if len({student.recipe for student in students}) == 1 or any(student.agreement is None for student in students):
+        return f"{by_validation}."
+    return f"{by_validation}, and among recipes by how far it agrees with its teacher in the target language."
 
 
 def _caution(origin: Origin) -> str:

@@ -47,6 +47,9 @@ def test_it_says_how_the_model_was_chosen(folder: Path, records: Records) -> Non
         return model_card(folder, Origin(others[place], others, config()))
 
     assert "chosen of the run's 3 students of this language by the score on the English validation set" in said(1)
+    assert "among recipes" not in said(1), "agreement was not measured"
+    agreeing = [record.model_copy(update={"agreement": 0.5 if record.is_student else None}) for record in records]
+    assert "among recipes by how far it agrees with its teacher" in said(1, agreeing)
     assert "not the one the run chose" in said(2)
     assert "undistilled teacher that students were compared with" in said(0)
     blind = [record.model_copy(update={"validation_score": None}) for record in records]
