@@ -10,8 +10,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 sweep: .venv/installed
 	$(BIN)/bistil-ray sweep --langs sw,yo,ha
 
+# Two processes, each with whole files: half of the tests' time is waiting for processes of Ray to start.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff check

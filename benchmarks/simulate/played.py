@@ -10,20 +10,21 @@ from typing import Literal
 
 import numpy as np
 
-from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.distributed.searcher import MODELS, PACKS, StepSearcher
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """So many places for one step each; all times in seconds.
+    """So many places for one step each, and more for ``packs``, which are not paid for; all times in seconds.
 
     ``start`` passes before a step does anything; a slot at work is lost after ``between_losses`` on average, as a
-    Poisson process, and there again after ``replaced``.
+    Poisson process, and there again after ``replaced``. Packs without places of their own take slots.
     """
 
     slots: int
+    packs: int = 0
     start: float = 0.0
     between_losses: float = math.inf
     replaced: float = 0.0
@@ -31,7 +32,7 @@ class Fleet:
 
 @dataclass(frozen=True)
 class Played:
-    """What a sweep came to, in seconds, and in seconds of slots (``paid``, ``worked``, ``lost``).
+    """What a sweep came to, in seconds, and in seconds of slots (``paid``, ``worked`` in them, ``lost``).
 
     ``critical_path`` is the longest chain of steps, below which no number of slots brings ``wall``; ``lost`` is work
     done again and waiting for another slot; ``unfinished`` steps lost their slot too often without coming
@@ -63,13 +64,15 @@ def play(plan: Plan, seconds: Mapping[str, float], fleet: Fleet, seed: int = 0) 
     """
     steps = {step.key: step for step in plan}
     left = {key: seconds[key] for key in steps}
-    searcher = StepSearcher(plan, [], lambda step, state, reason: None)
+    places = {MODELS: fleet.slots} | ({PACKS: fleet.packs} if fleet.packs else {})
+    kinds = {key: MODELS if step.loads_model or not fleet.packs else PACKS for key, step in steps.items()}
+    searcher = StepSearcher(plan, [], lambda step, state, reason: None, places=places)
     generator = np.random.default_rng(seed)
     events: list[tuple[float, int, End, str]] = []
-    free, trials, losses = fleet.slots, 0, 0
+    trials = losses = 0
     now = wall = worked = lost = 0.0
     while True:
-        while free and isinstance(found := searcher.suggest(str(trials)), dict):
+        while isinstance(found := searcher.suggest(str(trials)), dict):
             key, until = found["step"], generator.exponential(fleet.between_losses)
             needed = fleet.start + left[key]
             end: End = "done" if until >= needed else "lost"
@@ -77,21 +80,22 @@ def play(plan: Plan, seconds: Mapping[str, float], fleet: Fleet, seed: int = 0) 
             if end == "lost":
                 kept = _kept(steps[key], until - fleet.start)
                 left[key] -= kept
-                lost += until - kept + fleet.replaced
+                lost += until - kept + fleet.replaced if kinds[key] == MODELS else 0.0
                 losses += 1
-            free, trials = free - 1, trials + 1
+            trials += 1
         if not events:
             break
         now, trial, end, key = heappop(events)
-        if end == "lost":
+        if end == "replaced":
+            places[kinds[key]] += 1
+        elif end == "lost":
+            places[kinds[key]] -= 1  # the searcher looks here for how many there are
             heappush(events, (now + fleet.replaced, trial, "replaced", key))
             searcher.on_trial_result(str(trial), {"tokens": seconds[key] - left[key]})
             searcher.on_trial_complete(str(trial), error=True)
-            continue
-        free += 1
-        if end == "done":
+        else:
             searcher.on_trial_complete(str(trial), {"state": "done"})
-            wall, worked = now, worked + seconds[key]
+            wall, worked = now, worked + (seconds[key] if kinds[key] == MODELS else 0.0)
             del left[key]
     return Played(wall, critical_path(plan, seconds, fleet), fleet.slots * wall, worked, lost, losses, len(left))
 

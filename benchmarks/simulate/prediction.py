@@ -57,7 +57,7 @@ def predict(plan: Plan, gpus: int, assumed: Assumed, plays: int) -> dict[str, fl
     """Play a plan through on so many GPUs, a few times with other losses; give the means, all times in hours."""
     seconds = {step.key: seconds_of(step, assumed) for step in plan}
     between = 86_400 / assumed["losses"] if assumed["losses"] else math.inf
-    fleet = Fleet(gpus, assumed["start"], between, assumed["replaced"])
+    fleet = Fleet(gpus, gpus, assumed["start"], between, assumed["replaced"])
     played = [play(plan, seconds, fleet, seed) for seed in range(plays)]
 
     def mean(name: str) -> float:

@@ -72,7 +72,7 @@ def fleet_of(seen: Sequence[Seen]) -> Fleet:
     changes = sorted([(one.started, 1) for one in seen] + [(one.finished, -1) for one in seen])
     ends = sorted(one.finished for one in seen)
     pauses = [min(one.started - end for end in ends if end <= one.started) for one in seen if one.started >= ends[0]]
-    return Fleet(int(np.cumsum([change for _, change in changes]).max()), median(pauses) if pauses else 0.0)
+    return Fleet(int(np.cumsum([change for _, change in changes]).max()), start=median(pauses) if pauses else 0.0)
 
 
 def compare(runs: Sequence[Sequence[Seen]]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ..planning.sharing import companions
 from ..settings import Execution
 from .joining import cluster_to_join, join
 from .launch import Slot
+from .searcher import MODELS, PACKS
 
 STARTS = 4
 """Attempts to start a local cluster."""
@@ -121,12 +122,10 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     launcher = execution.launcher if execution.launcher != "auto" else ("process" if simple else "train")
     if launcher == "process" and workers > 1:
         raise ConfigError(f"--workers {workers} needs Ray Train: set execution.launcher to train or auto")
-    # A quarter of the machine for each step, but whole cores: small students gain little from more threads.
-    cpus = (
-        max(1.0, resources.cpus // (4 * workers))
-        if not gpus
-        else max(1.0, resources.cpus // max(1, resources.gpus / gpus))
-    )
+    # A quarter of the machine for each step, but whole cores: small students gain little from more threads. Beside a
+    # GPU half of its cores: the other half reads, tokenises and packs.
+    share = 2 * max(1.0, resources.gpus / gpus) if gpus else 4.0 * workers
+    cpus = max(1.0, resources.cpus // share)
     by_cpu = int(resources.cpus // (cpus * workers))
     by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
     by_memory = (
@@ -143,6 +142,11 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     if execution.max_parallel is not None:
         parallel = min(parallel, execution.max_parallel)
     return Slot(launcher, workers, cpus, gpus), parallel
+
+
+def places_for(slot: Slot, parallel: int) -> dict[str, int]:
+    """Give how many steps of each kind run side by side; beside GPUs as many packs again, on the cores that idle."""
+    return {MODELS: parallel, PACKS: parallel} if slot.gpus else {MODELS: parallel}
 
 
 def _slot_to_come(execution: Execution) -> tuple[Slot, int]:

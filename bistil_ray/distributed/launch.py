@@ -74,7 +74,8 @@ def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, s
     """
     found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
     jobs = [make_job(step, Path(folder)) for step in found]
-    launch = partial(_on_workers if slot.launcher == "train" else _in_process, slot=slot)
+    on_workers = slot.launcher == "train" and found[0].loads_model
+    launch = partial(_on_workers if on_workers else _in_process, slot=slot)
     if len(jobs) == 1:
         end = _end_of(partial(run_in_turn, jobs[0], partial(launch, body=body)))
     else:

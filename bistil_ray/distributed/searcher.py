@@ -14,6 +14,8 @@ from ..planning.step import Step
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
+MODELS, PACKS = "models", "packs"
+"""Kinds of places for steps: for all but packs, and for packs, which need no device."""
 LOSSES = 2
 """How often in a row a step may lose its process (killed, out of memory, its node gone) without coming further."""
 
@@ -24,7 +26,8 @@ class StepSearcher(Searcher):
     ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped, and that it waits
     again when its process was lost or told to end. A step that needs a failed one is skipped, one that needs a pruned
     one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that are ready too, as
-    one trial; what failed there, or lost its process, is handed out again by itself.
+    one trial; what failed there, or lost its process, is handed out again by itself. No more trials run at a
+    time than ``places`` has of each kind; packs take those of the others where there are none for them.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class StepSearcher(Searcher):
         done: Sequence[str],
         outcome: Outcome,
         companions: Mapping[str, Sequence[Step]] | None = None,
+        places: Mapping[str, int] | None = None,
     ) -> None:
         """Start with the steps of earlier runs in ``done``: they never become trials."""
         super().__init__(metric=METRIC, mode="max")
@@ -43,9 +47,13 @@ class StepSearcher(Searcher):
         for key, needs in self._open_needs.items():
             for need in needs:
                 self._needed_by[need].append(self._waiting[key])
-        self._place = {key: place for place, key in enumerate(self._waiting)}
-        # A heap, so that the cost of a step does not grow with the number of those that wait.
-        self._ready = [(place, key) for key, place in self._place.items() if not self._open_needs[key]]
+        self._rank = {key: rank for rank, key in enumerate(self._waiting)}
+        self._places = places or {MODELS: len(self._waiting)}
+        # Heaps, so that the cost of a step does not grow with the number of those that wait.
+        self._ready: dict[str, list[tuple[int, str]]] = {kind: [] for kind in self._places}
+        for key, step in self._waiting.items():
+            if not self._open_needs[key]:
+                self._make_ready(step)
         self._running: dict[str, list[Step]] = {}
         self._companions = companions or {}
         self._last_reports: dict[str, Mapping[str, Any]] = {}
@@ -77,17 +85,26 @@ class StepSearcher(Searcher):
         """Give the next ready step, None while others must finish first, FINISHED when there will be none."""
         if self._closed:
             return Searcher.FINISHED
-        while self._ready and self._ready[0][1] not in self._waiting:
-            heappop(self._ready)  # it went along with another
-        if not self._ready:
+        taken = Counter(self._place_for(steps[0]) for steps in self._running.values())
+        queues = [self._ready[kind] for kind, places in self._places.items() if taken[kind] < places]
+        for queue in queues:
+            while queue and queue[0][1] not in self._waiting:
+                heappop(queue)  # it went along with another
+        if not any(queues):
             return None if self.unfinished else Searcher.FINISHED  # what is running may come back
-        steps = self._taken_along(self._waiting[heappop(self._ready)[1]])
+        steps = self._taken_along(self._waiting[heappop(min(filter(None, queues)))[1]])
         self._running[trial_id] = steps
         for step in steps:
             del self._waiting[step.key]
             self._outcome(step, "running", "")
         first, *others = (step.key for step in steps)
         return {"step": first, "beside": others} if others else {"step": first}
+
+    def _place_for(self, step: Step) -> str:
+        return MODELS if step.loads_model or PACKS not in self._places else PACKS
+
+    def _make_ready(self, step: Step) -> None:
+        heappush(self._ready[self._place_for(step)], (self._rank[step.key], step.key))
 
     def _taken_along(self, step: Step) -> list[Step]:
         """Give the steps of one trial: this one with its companions or, if it has been lost before, alone."""
@@ -146,7 +163,7 @@ class StepSearcher(Searcher):
 
     def _take_back(self, step: Step, reason: str) -> None:
         self._waiting[step.key] = step
-        heappush(self._ready, (self._place[step.key], step.key))
+        self._make_ready(step)
         self._outcome(step, "waiting", reason)
 
     def _give_up(self, step: Step, state: str, reason: str | None) -> None:
@@ -157,7 +174,7 @@ class StepSearcher(Searcher):
         for step in self._needed_by[done.key]:
             self._open_needs[step.key].discard(done.key)
             if step.key in self._waiting and not self._open_needs[step.key]:
-                heappush(self._ready, (self._place[step.key], step.key))
+                self._make_ready(step)
 
     def _skip_dependants(self, lost: Step, state: str) -> None:
         for step in self._needed_by[lost.key]:

@@ -167,7 +167,7 @@ def _tune(
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(SNAPSHOT_SECONDS))
     from ray import tune
 
-    from .cluster import connected, find_slot
+    from .cluster import connected, find_slot, places_for
     from .ending import Ending
     from .feed import Feed
     from .nodes import check_nodes
@@ -180,7 +180,8 @@ def _tune(
         slot, parallel = find_slot(config.execution, resources, plan)
         board.placed(slot, parallel)
         shared = companions(plan) if config.execution.share_teacher else {}
-        searcher = StepSearcher(plan, done, outcome, shared)
+        places = places_for(slot, parallel)
+        searcher = StepSearcher(plan, done, outcome, shared, places)
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
@@ -194,7 +195,7 @@ def _tune(
                 search_alg=searcher,
                 scheduler=make_scheduler(plan, config.pruning),
                 num_samples=-1,
-                max_concurrent_trials=parallel,
+                max_concurrent_trials=sum(places.values()),
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
                 reuse_actors=not config.pruning.enabled,

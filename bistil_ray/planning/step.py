@@ -53,6 +53,11 @@ class Step:
         return f"{self.kind}-{self.fingerprint}"
 
     @property
+    def loads_model(self) -> bool:
+        """Tell whether the step computes with a model, on a device where there is one; packs work on text alone."""
+        return self.kind != "pack"
+
+    @property
     def title(self) -> str:
         """A short name for people, such as ``distil sw mini-mbert 6 layers``."""
         shown = {"layers": "{} layers", "density": "density {:g}", "seed": "seed {}"}

@@ -33,8 +33,14 @@ def test_slots_share_the_steps(slots: int, wall: float) -> None:
     assert played.wall == wall
 
 
+def test_packs_with_places_of_their_own_take_no_slot() -> None:
+    played = play(PLAN, SECONDS, Fleet(1, packs=2, start=5.0))
+    assert played.wall == 105 + 3 * 1005, "the second pack and the third are made beside the first student"
+    assert (played.worked, played.paid) == (3000, played.wall)
+
+
 def test_what_losses_cost_is_what_the_sweep_takes_longer() -> None:
-    alone, fleet = Plan((PACKS[0], STUDENTS[0])), Fleet(1, 5.0, between_losses=900.0, replaced=30.0)
+    alone, fleet = Plan((PACKS[0], STUDENTS[0])), Fleet(1, start=5.0, between_losses=900.0, replaced=30.0)
     lossy = next(played for seed in range(100) if (played := play(alone, SECONDS, fleet, seed)).losses == 2)
     assert lossy.wall == pytest.approx(1110 + lossy.lost)
     assert lossy.lost >= 30 * lossy.losses
@@ -54,7 +60,7 @@ def test_a_step_that_always_loses_its_slot_stays_unfinished_and_so_does_what_nee
 
 
 def test_the_same_seed_gives_the_same_sweep() -> None:
-    fleet = Fleet(2, 5.0, between_losses=1000.0)
+    fleet = Fleet(2, start=5.0, between_losses=1000.0)
     assert play(PLAN, SECONDS, fleet, 1) == play(PLAN, SECONDS, fleet, 1) != play(PLAN, SECONDS, fleet, 2)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from bistil_ray.distributed.searcher import LOSSES, StepSearcher
+from bistil_ray.distributed.searcher import LOSSES, MODELS, PACKS, StepSearcher
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 
@@ -62,6 +62,22 @@ def test_steps_come_in_the_order_of_the_plan_when_their_needs_are_done(told: Tol
         SW_PACK.key, HA_PACK.key, HA.key, SW.key, SW_TUNED.key, HA_TUNED.key,
     ]  # fmt: skip
     assert sum(state == "done" for _, state, _ in told) == len(PLAN)
+
+
+def test_no_more_steps_run_than_there_are_places(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [], told, places={MODELS: 1})
+    assert [searcher.suggest(trial) for trial in "12"] == [{"step": SW_PACK.key}, None]
+    finish(searcher, "1")
+    assert [searcher.suggest(trial) for trial in "23"] == [{"step": HA_PACK.key}, None], "packs take places of others"
+
+
+def test_packs_with_places_of_their_own_leave_the_others_to_models(told: Told) -> None:
+    searcher = StepSearcher(PLAN, [SW_PACK.key], told, places={MODELS: 1, PACKS: 1})
+    assert [searcher.suggest(trial) for trial in "123"] == [{"step": HA_PACK.key}, {"step": SW.key}, None]
+    finish(searcher, "1")
+    assert searcher.suggest("3") is None, "the place of a pack is none for a student"
+    finish(searcher, "2")
+    assert searcher.suggest("3") == {"step": HA.key}
 
 
 def test_finished_steps_are_never_handed_out(told: Told) -> None:

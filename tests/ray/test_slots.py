@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bistil_ray.distributed.cluster import Resources, find_slot, resources_to_come
+from bistil_ray.distributed.cluster import Resources, find_slot, places_for, resources_to_come
 from bistil_ray.errors import ConfigError
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
@@ -47,12 +47,19 @@ def test_gpus_and_clusters_go_through_ray_train(resources: Resources) -> None:
 
 def test_each_step_gets_a_gpu_of_its_own() -> None:
     slot, parallel = find_slot(Execution(), gpus(4), PLAN)
-    assert (slot.gpus, slot.cpus, parallel) == (1, 16, 4)
+    assert (slot.gpus, parallel) == (1, 4)
+
+
+def test_beside_gpus_half_of_the_cores_is_left_for_as_many_packs() -> None:
+    slot, parallel = find_slot(Execution(), gpus(4), PLAN)
+    assert slot.cpus * parallel == 32
+    assert places_for(slot, parallel) == {"models": 4, "packs": 4}
+    assert places_for(*find_slot(Execution(), cpus(64), PLAN)) == {"models": 4}, "without GPUs all need the same cores"
 
 
 def test_fractions_of_a_gpu_let_steps_share_one() -> None:
     slot, parallel = find_slot(Execution(gpus_per_worker=0.25), gpus(2), PLAN)
-    assert (slot.gpus, slot.cpus, parallel) == (0.25, 8, 8)
+    assert (slot.gpus, slot.cpus, parallel) == (0.25, 4, 8)
 
 
 def test_several_workers_take_several_gpus() -> None:

@@ -16,6 +16,7 @@ from transformers import pipeline
 
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
+from bistil_ray.errors import DataError
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 from bistil_ray.results.records import read_records
@@ -158,10 +159,23 @@ def test_ray_train_gives_the_student_that_the_trial_itself_would(
 def test_ray_train_tells_a_users_mistake_in_its_own_words_and_does_not_try_again(
     cluster: None, plan_of: Callable[..., tuple[RunConfig, Plan]], carry_out: Callable[..., Outcome], tmp_path: Path
 ) -> None:
-    packing = {"length": 16, "held_out": 1e-9}
-    config, plan = plan_of(storage=str(tmp_path), execution={"launcher": "train"}, packing=packing)
+    def body(job: Job, context: Context) -> dict[str, Any]:
+        with (tmp_path / "attempts").open("a") as attempts:
+            attempts.write("one\n")
+        raise DataError("the corpus of 'sw' is too small")
+
+    config, _ = plan_of(storage=str(tmp_path), execution={"launcher": "train"})
+    step = Step("distil", {}, {}, {}, "sw", {"lang": "sw"})
+    outcome = carry_out(config, Plan((step,)), "broken", body=body)
+    assert outcome.states[step.key] == ("failed", "the corpus of 'sw' is too small")
+    assert (tmp_path / "attempts").read_text() == "one\n"
+
+
+def test_a_pack_needs_no_training_workers(
+    cluster: None, plan_of: Callable[..., tuple[RunConfig, Plan]], carry_out: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    config, plan = plan_of(storage=str(tmp_path), execution={"launcher": "train"})
     pack = plan.steps[0]
-    outcome = carry_out(config, Plan((pack,), plan.largest_model), "broken")
-    state, reason = outcome.states[pack.key]
-    assert state == "failed"
-    assert reason.startswith("the corpus of 'en' gives") and " 0 held out" in reason
+    outcome = carry_out(config, Plan((pack,)), "packed")
+    assert outcome.states == {pack.key: ("done", "")}
+    assert not (tmp_path / "train").exists(), "Ray Train would have left its folder"
