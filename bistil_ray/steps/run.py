@@ -18,6 +18,7 @@ from ..locks import LOCK, locked_in_turn
 from ..planning.step import Step
 from ..storage import append_line, is_done, mark_done, read_result, told_when_full
 from .context import Context, Job
+from .device_memory import forget_peak, peak_memory
 
 # The module and function of each kind of step: a new kind plugs in here and in plan.py.
 RUNNERS = {
@@ -78,12 +79,14 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
     context.wait_for_all()  # before one that is quick marks the end
     job.folder.mkdir(parents=True, exist_ok=True)
     silence_transformers()
+    forget_peak(context.device)
     began, clock = time.time(), time.monotonic()
     log = job.folder / (f"log-{context.rank}.txt" if context.rank else "log.txt")
     with _logging_to(log), told_when_full(job.folder):
         result = _runner(job.kind)(job, _Recording(context, job.folder / "metrics.jsonl"))
         finished = began + time.monotonic() - clock  # whatever the wall clock was set to meanwhile
-        result = {**result, "kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
+        result |= {"kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
+        result |= peak_memory(context.device)
         if context.rank == 0:
             mark_done(job.folder, result)
         _drop_checkpoints(job, context)
