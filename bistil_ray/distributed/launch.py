@@ -12,7 +12,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ class Slot:
         return {"cpu": self.reserved_cpus, "gpu": self.gpus}
 
     @property
+    def without_device(self) -> Slot:
+        """The room of a step that loads no model: the trial's own process, wherever that is."""
+        return replace(self, launcher="process", workers=1, gpus=0.0)
+
+    @property
     def reserved_cpus(self) -> float:
         """A worker's reservation: its cores less the share kept free for data tasks."""
         return max(DRIVER_CPUS, self.cpus - MAP_CPUS)
@@ -74,8 +79,8 @@ def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, s
     """
     found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
     jobs = [make_job(step, Path(folder)) for step in found]
-    on_workers = slot.launcher == "train" and found[0].loads_model
-    launch = partial(_on_workers if on_workers else _in_process, slot=slot)
+    room = slot if found[0].loads_model else slot.without_device
+    launch = partial(_on_workers if room.launcher == "train" else _in_process, slot=room)
     if len(jobs) == 1:
         end = _end_of(partial(run_in_turn, jobs[0], partial(launch, body=body)))
     else:

@@ -15,6 +15,7 @@ import ray
 from transformers import pipeline
 
 from bistil_ray.config import RunConfig
+from bistil_ray.distributed.launch import Slot
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.errors import DataError
 from bistil_ray.planning.plan import Plan
@@ -171,10 +172,16 @@ def test_ray_train_tells_a_users_mistake_in_its_own_words_and_does_not_try_again
     assert (tmp_path / "attempts").read_text() == "one\n"
 
 
-def test_a_pack_needs_no_training_workers(
-    cluster: None, plan_of: Callable[..., tuple[RunConfig, Plan]], carry_out: Callable[..., Outcome], tmp_path: Path
+def test_a_pack_waits_for_no_gpu_and_no_training_workers(
+    cluster: None,
+    plan_of: Callable[..., tuple[RunConfig, Plan]],
+    carry_out: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    config, plan = plan_of(storage=str(tmp_path), execution={"launcher": "train"})
+    on_gpus = Slot("train", workers=2, cpus=1.0, gpus=1.0)  # this cluster has none
+    monkeypatch.setattr("bistil_ray.distributed.cluster.find_slot", lambda *given: (on_gpus, 1))
+    config, plan = plan_of(storage=str(tmp_path))
     pack = plan.steps[0]
     outcome = carry_out(config, Plan((pack,)), "packed")
     assert outcome.states == {pack.key: ("done", "")}
