@@ -23,7 +23,7 @@ VERSIONS = {
     "task-teacher": 2,
     "evaluate": 3,
     "distil": 2,
-    "finetune": 4,
+    "finetune": 5,
     "predict": 2,
     "merge": 1,
 }

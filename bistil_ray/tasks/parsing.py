@@ -98,8 +98,9 @@ class Parsing:
         return features
 
     def asked_about_text(self, length: int) -> Features:
-        """Ask nothing: tokens of plain text are no words."""
-        return {}
+        """Ask about the head of every token between the first and the last, and its relation to the one before it."""
+        words = max(0, length - 2)
+        return {"word_starts": list(range(1, words + 2)), "heads": list(range(words)), "relations": [0] * words}
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:
         """Give the head and the relation of each word."""

@@ -65,7 +65,8 @@ class Task(Protocol):
     def asked_about_text(self, length: int) -> Features:
         """Give the fields that, beside its ids, put a text of ``length`` tokens to the head, with any answers.
 
-        None where the head cannot be asked about plain text, which has no words, no second text and no question.
+        Where the head decides about words these are the tokens: plain text comes without words. None where it cannot be
+        asked about plain text, which has no second text and no question either.
         """
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:

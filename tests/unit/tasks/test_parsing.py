@@ -101,6 +101,22 @@ def test_the_logits_are_those_of_the_right_heads_in_the_order_of_the_targets() -
     assert len(logits["relations"]) == 6
 
 
+@torch.no_grad()
+def test_of_plain_text_each_inner_token_is_a_word_as_for_the_parser_itself(
+    parser: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    texts: list[list[int]] = tokenizer(["Amina came from Mombasa", "came", ""])["input_ids"]
+    asked = [{"input_ids": ids, **TASK.asked_about_text(len(ids))} for ids in texts]
+    batch = pad_batch(asked, tokenizer.pad_token_id, length=16)
+    output = parser(**model_inputs(parser, batch))
+    logits, targets = TASK.logits(output, batch), TASK.targets(batch)
+    words = sum(len(ids) - 2 for ids in texts)
+    assert all((targets[name] != IGNORED).sum() == words and len(logits[name]) == len(targets[name]) for name in logits)
+    alone = parser(input_ids=torch.tensor(texts[:1]))
+    shape = alone.arc_logits[0].shape
+    assert torch.allclose(output.arc_logits[0, : shape[0], : shape[1]], alone.arc_logits[0], atol=1e-5)
+
+
 def test_sub_types_are_cut_off_and_relations_mapped() -> None:
     examples = treebank((("a", "b", "c"), (0, 1, 1), ("root", "nmod:poss", "flat:name")))
     assert TASK.labels(examples, {"flat": "nmod"}) == ("nmod", "root")
