@@ -51,7 +51,9 @@ def sweep(
     workers: Annotated[int | None, typer.Option(help="Training processes for each step.")] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="GPUs for each worker; may be a fraction.")] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
-    max_parallel: Annotated[int | None, typer.Option(help="At most so many steps side by side; beside GPUs as many packs again.")] = None,
+    max_parallel: Annotated[
+        int | None, typer.Option(help="At most so many steps side by side; beside GPUs as many packs again.")
+    ] = None,
     share_teacher: Annotated[
         bool | None,
         typer.Option("--share-teacher", help="Students of one teacher, language and seed share its forward passes."),
