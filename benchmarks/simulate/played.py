@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from bistil_ray.distributed.searcher import MODELS, PACKS, StepSearcher
+from bistil_ray.distributed.searcher import MODELS, PACKS, StepSearcher, place_for
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 
@@ -65,7 +65,7 @@ def play(plan: Plan, seconds: Mapping[str, float], fleet: Fleet, seed: int = 0) 
     steps = {step.key: step for step in plan}
     left = {key: seconds[key] for key in steps}
     places = {MODELS: fleet.slots} | ({PACKS: fleet.packs} if fleet.packs else {})
-    kinds = {key: MODELS if step.loads_model or not fleet.packs else PACKS for key, step in steps.items()}
+    kinds = {key: place_for(step, places) for key, step in steps.items()}
     searcher = StepSearcher(plan, [], lambda step, state, reason: None, places=places)
     generator = np.random.default_rng(seed)
     events: list[tuple[float, int, End, str]] = []

@@ -20,6 +20,11 @@ LOSSES = 2
 """How often in a row a step may lose its process (killed, out of memory, its node gone) without coming further."""
 
 
+def place_for(step: Step, places: Mapping[str, int]) -> str:
+    """Name the kind of place that ``step`` takes: a pack takes one of the models' where there are none for packs."""
+    return MODELS if step.loads_model or PACKS not in places else PACKS
+
+
 class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
@@ -27,7 +32,7 @@ class StepSearcher(Searcher):
     again when its process was lost or told to end. A step that needs a failed one is skipped, one that needs a pruned
     one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that are ready too, as
     one trial; what failed there, or lost its process, is handed out again by itself. No more trials run at a
-    time than ``places`` has of each kind; packs take those of the others where there are none for them.
+    time than ``places`` has of each kind.
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class StepSearcher(Searcher):
         """Give the next ready step, None while others must finish first, FINISHED when there will be none."""
         if self._closed:
             return Searcher.FINISHED
-        taken = Counter(self._place_for(steps[0]) for steps in self._running.values())
+        taken = Counter(place_for(steps[0], self._places) for steps in self._running.values())
         queues = [self._ready[kind] for kind, places in self._places.items() if taken[kind] < places]
         for queue in queues:
             while queue and queue[0][1] not in self._waiting:
@@ -100,11 +105,8 @@ class StepSearcher(Searcher):
         first, *others = (step.key for step in steps)
         return {"step": first, "beside": others} if others else {"step": first}
 
-    def _place_for(self, step: Step) -> str:
-        return MODELS if step.loads_model or PACKS not in self._places else PACKS
-
     def _make_ready(self, step: Step) -> None:
-        heappush(self._ready[self._place_for(step)], (self._rank[step.key], step.key))
+        heappush(self._ready[place_for(step, self._places)], (self._rank[step.key], step.key))
 
     def _taken_along(self, step: Step) -> list[Step]:
         """Give the steps of one trial: this one with its companions or, if it has been lost before, alone."""

@@ -195,7 +195,7 @@ def _tune(
                 search_alg=searcher,
                 scheduler=make_scheduler(plan, config.pruning),
                 num_samples=-1,
-                max_concurrent_trials=sum(places.values()),
+                max_concurrent_trials=sum(places.values()),  # without it Tune prepares one trial at a time
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
                 reuse_actors=not config.pruning.enabled,

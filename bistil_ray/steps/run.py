@@ -85,8 +85,8 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
     with _logging_to(log), told_when_full(job.folder):
         result = _runner(job.kind)(job, _Recording(context, job.folder / "metrics.jsonl"))
         finished = began + time.monotonic() - clock  # whatever the wall clock was set to meanwhile
-        result |= {"kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
-        result |= peak_memory(context.device)
+        facts = {"kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
+        result = {**result, **facts, **peak_memory(context.device)}
         if context.rank == 0:
             mark_done(job.folder, result)
         _drop_checkpoints(job, context)
