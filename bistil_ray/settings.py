@@ -219,8 +219,9 @@ class Execution(Section):
     launcher: Literal["auto", "process", "train"] = "auto"
     """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``process`` for one worker on a CPU machine."""
     share_teacher: bool = False
-    """Train phase-1 students that see the same batches (of one teacher, language and seed) in one process, where the
-    teacher reads each batch once for all of them."""
+    """Train what sees the same batches in one process, where the teacher reads each batch once for all: in phase 1 the
+    students of one teacher, language and seed; in phase 2 the densities of one student, whose dense epochs are done
+    once for all."""
 
 
 class Tracking(Section):

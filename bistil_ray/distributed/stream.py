@@ -76,6 +76,10 @@ class RayContext:
         """Load the teachers: nobody in this process has them yet."""
         return Teaching(load())
 
+    def in_common(self, name: str, make: Callable[[], Product]) -> Product:
+        """Make it: nobody in this process has it yet."""
+        return make()
+
     def take_turn(self, step: int) -> None:
         """Nobody to wait for."""
 

@@ -19,18 +19,29 @@ def corrupted_share(settings: Mapping[str, Any]) -> float:
 
 
 def companions(plan: Iterable[Step]) -> dict[str, list[Step]]:
-    """Give, by key, the students that see a student's batches, itself among them; none for one that has no others.
+    """Give, by key, the steps that see a step's batches, itself among them; none for one that has no others.
 
-    They are of one teacher, languages and seed; depth, width and recipe may differ.
+    In phase 1 they are students of one teacher, languages and seed; depth, width and recipe may differ. In phase 2 they
+    are the densities of one student.
     """
     groups: dict[Hashable, list[Step]] = defaultdict(list)
     for step in plan:
         if step.kind == "distil" and "student" not in step.inputs and step.settings["objective"] != "masked-lm":
-            groups[_seen_by(step)].append(step)
+            groups[_seen_in_phase_1(step)].append(step)
+        elif step.kind == "finetune":
+            groups[_seen_in_phase_2(step)].append(step)
     return {step.key: group for group in groups.values() if len(group) > 1 for step in group}
 
 
-def _seen_by(step: Step) -> Hashable:
+def _seen_in_phase_1(step: Step) -> Hashable:
     """What decides a student's batches and its teacher's words; all else that does is the same in a whole run."""
-    read = (*step.inputs.items(), *step.needs.items())
-    return read, step.settings["seed"], corrupted_share(step.settings)
+    return *_read(step), step.settings["seed"], corrupted_share(step.settings)
+
+
+def _seen_in_phase_2(step: Step) -> Hashable:
+    """All but the density: students of two recipes are different ones, or differ in their settings."""
+    return *_read(step), *((name, repr(value)) for name, value in step.settings.items() if name != "density")
+
+
+def _read(step: Step) -> tuple[Hashable, ...]:
+    return *step.inputs.items(), *step.needs.items()

@@ -63,6 +63,9 @@ class Context(Protocol):
     def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
         """Give the teachers that ``load`` gives; students that train side by side have them in common."""
 
+    def in_common(self, name: str, make: Callable[[], Product]) -> Product:
+        """Give what ``make`` gives; of steps side by side that ask for one ``name`` the first makes it for all."""
+
     def take_turn(self, step: int) -> None:
         """Return when this student may train on batch ``step``; of several, one trains at a time."""
 
@@ -107,6 +110,10 @@ class LocalContext:
     def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
         """Load the teachers: nobody has them yet."""
         return Teaching(load())
+
+    def in_common(self, name: str, make: Callable[[], Product]) -> Product:
+        """Make it: nobody has it yet."""
+        return make()
 
     def take_turn(self, step: int) -> None:
         """Nobody to wait for."""

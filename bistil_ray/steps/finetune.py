@@ -6,6 +6,7 @@ merged, with tokenizer).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..data.fingerprint import content_fingerprint
 from ..models.heads import head_parameters, model_inputs, model_labels, new_model
 from ..models.loading import load_tokenizer
+from ..models.look import Look
 from ..models.projection import load_projections
 from ..models.student import cut_vocabulary
 from ..sparse.delta import extract_delta, save_delta
 from ..storage import read_result, replacing
 from ..teachers.adapted import adapted
 from ..teachers.constant import check_varies
+from ..teachers.shared import Teaching
 from ..train.loop import Batch, Objective, Phase, mix
 from ..train.objectives import Distillation, LabelLearning, TextBesides
-from ..train.optim import round_once
+from ..train.optim import autocast, round_once
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
 from .context import Context, Job, LocalContext
@@ -43,12 +46,13 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tokenizer = load_tokenizer(str(distilled_folder))
     besides = bool(settings["text_share"])
     languages = list(dict.fromkeys([*settings["sources"], *([settings["lang"]] if besides else [])]))
-    teachers = _task_teachers(job, tokenizer, languages) if settings["under_teacher"] else []
+    load = partial(_task_teachers, job, tokenizer, languages, context.device)
+    teachers, look, _ = context.teaching(load) if settings["under_teacher"] else Teaching([])
     # A task teacher that was given may have its labels in another order than the data.
     labels = model_labels(teachers[0]) if teachers and settings["labels"] else tuple(settings["labels"])
     student = new_model(task_of(job).head, distilled_folder, labels, mix(settings["seed"], 2)).to(context.device)
     student.train()
-    objective = _objective(job, student, [teacher.to(context.device) for teacher in teachers])
+    objective = _objective(job, student, teachers, look)
     examples = training_stream(job, distilled_folder, labels)
     _check_teachers(job, teachers, next(examples.batches(LocalContext(), 0, 1))[0])
     dense, sparse = (examples.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
@@ -56,9 +60,15 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if besides:
         batches = with_text(job, examples, tokenizer, languages.index(settings["lang"]), max(dense, sparse)).batches
     round_once(teachers, settings["precision"])
+
+    def in_turn(start: int, stop: int) -> Iterator[list[Batch]]:
+        for step, batch in enumerate(batches(context, start, stop), start):
+            context.take_turn(step)
+            yield batch
+
     tuning = tune_sparsely(
         objective,
-        partial(batches, context),
+        in_turn,
         Phase.from_settings(settings, job.runtime, dense, languages),
         Phase.from_settings(settings, job.runtime, sparse, languages),
         density=settings["density"],
@@ -67,6 +77,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         report=context.report,
         is_to_end=context.is_to_end,
         writes=context.rank == 0,
+        once=partial(context.in_common, f"dense phase of {distilled_folder}"),
     )
     result = _finish(job, student, tokenizer, tuning) if context.rank == 0 else {}
     reached = result["record"]["score"] if result else None
@@ -74,27 +85,31 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     return result
 
 
-def _task_teachers(job: Job, tokenizer: PreTrainedTokenizerFast, languages: list[str]) -> list[PreTrainedModel]:
+def _task_teachers(
+    job: Job, tokenizer: PreTrainedTokenizerFast, languages: list[str], device: torch.device
+) -> list[PreTrainedModel]:
     """Load the task teacher, cut to the student's vocabulary; if it is adapted, one for each of the languages."""
     teacher, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
     sfts = language_sfts(job, teacher, languages)
     kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)
-    return [cut_vocabulary(speaker, kept) for speaker in [adapted(teacher, sft) for sft in sfts] or [teacher]]
+    speakers = [adapted(teacher, sft) for sft in sfts] or [teacher]
+    return [cut_vocabulary(speaker, kept).to(device) for speaker in speakers]
 
 
 @torch.no_grad()
-def _check_teachers(job: Job, teachers: list[PreTrainedModel], batch: Batch) -> None:
+def _check_teachers(job: Job, teachers: Sequence[PreTrainedModel], batch: Batch) -> None:
     if len(batch["input_ids"].unique(dim=0)) == 1:
         return  # the same of the same is no fault
     task = task_of(job)
     for teacher in teachers:
         moved = {name: value.to(teacher.device) for name, value in batch.items()}
-        decided = task.logits(teacher(**model_inputs(teacher, moved)), moved)
+        with autocast(job.settings["precision"], teacher.device):  # those that are shared may be rounded by now
+            decided = task.logits(teacher(**model_inputs(teacher, moved)), moved)
         for name, logits_NC in decided.items():
             check_varies(logits_NC, f"{name} scores", str(job.needs["task_teacher"]))
 
 
-def _objective(job: Job, student: PreTrainedModel, teachers: list[PreTrainedModel]) -> Objective:
+def _objective(job: Job, student: PreTrainedModel, teachers: Sequence[PreTrainedModel], look: Look) -> Objective:
     settings, student_step, task = job.settings, job.needs["student"], task_of(job)
     if not teachers:
         return LabelLearning(student, task)
@@ -111,6 +126,7 @@ def _objective(job: Job, student: PreTrainedModel, teachers: list[PreTrainedMode
         task,
         settings["temperature"],
         load_projections(student_folder(student_step)),
+        look=look,
     )
     return TextBesides.of(labelled, decides=bool(task.asked_about_text(1))) if settings["text_share"] else labelled
 

@@ -1,5 +1,6 @@
 """Several students of one teacher trained side by side in one process: the teacher reads each batch once for all.
 
+What is the same for several of them, such as the dense phase of all densities of a student, one of them does for all.
 Each student's step runs in a thread of its own, just as it would run alone, but never two at once: threads take turns
 between batches, as coroutines do. So nothing that steps do to their process (random numbers, settings of models) meets
 another step, and one student's failure is its own.
@@ -19,6 +20,7 @@ from ..teachers.shared import SharedLook, Teaching
 from .context import Context, Job
 
 END = TypeVar("END")
+PRODUCT = TypeVar("PRODUCT")
 BEFORE_TRAINING = -1
 """Where a student stands that has not come to its first batch."""
 
@@ -53,13 +55,19 @@ class _Group:
         self._step = BEFORE_TRAINING
         self._teaching: Teaching | None = None
         self._look: SharedLook | None = None
+        self._made: dict[str, Any] = {}
+        self._works_for_all = False
 
     def take_turn(self, member: int, step: int) -> None:
-        """Wait until nobody is further behind and, of those who are as far, nobody comes first."""
-        with self._changed:
-            self._at[member] = step
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._next() == member)
+        """Wait until nobody is further behind and, of those who are as far, nobody comes first.
+
+        Who works for all keeps the turn.
+        """
+        if not self._works_for_all:
+            with self._changed:
+                self._at[member] = step
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._next() == member)
         if self._look is not None and step != self._step:
             self._look.forget()
         self._step = step
@@ -76,6 +84,16 @@ class _Group:
             self._teaching = Teaching(models, self._look, shared=True)
         return self._teaching
 
+    def in_common(self, name: str, make: Callable[[], PRODUCT]) -> PRODUCT:
+        if name not in self._made:
+            self._works_for_all = True
+            try:
+                self._made[name] = make()
+            finally:
+                self._works_for_all = False
+        made: PRODUCT = self._made[name]
+        return made
+
     def _next(self) -> int:
         return min(self._at, key=lambda member: (self._at[member], member))
 
@@ -85,7 +103,7 @@ class _Beside:
 
     def __init__(self, inner: Context, group: _Group, number: int, key: str) -> None:
         self._inner, self._group, self._number, self._key = inner, group, number, key
-        self.teaching = group.teaching
+        self.teaching, self.in_common = group.teaching, group.in_common
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._inner, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,13 @@ from torch import Tensor
 from ..sparse.select import select_changes
 from .loop import Batch, Objective, Phase, Progress, Report, run_phase
 from .pull import Pull
+
+
+class WholeTuning(NamedTuple):
+    """How the dense phase ended, and what it made of the parameters to choose from; the same for every density."""
+
+    progress: Progress
+    after: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ def tune_sparsely(
     report: Report = lambda metrics: None,
     is_to_end: Callable[[], bool] = lambda: False,
     writes: bool = True,
+    once: Callable[[Callable[[], WholeTuning]], WholeTuning] = lambda make: make(),
 ) -> SparseTuning:
     """Run LT-SFT on ``objective.model``, which ends with the sparse solution.
 
@@ -61,7 +70,8 @@ def tune_sparsely(
     ``batches(start, stop)`` iterates over the batches of the steps ``start`` to ``stop``. ``l1`` is the strength of the
     pull towards the start (see Pull), in both phases; the head feels none. ``report`` gets the metrics of both phases,
     each with its ``phase``. With ``checkpoints``, an interrupted call made again from the same starting weights goes on
-    where it stopped, bit for bit: the finished dense phase is read back and the choice made again from it.
+    where it stopped, bit for bit: the finished dense phase is read back and the choice made again from it. ``once``
+    is handed the dense phase, and may give what it gave for another density of the same tuning.
     """
     trained = {name: value for name, value in objective.model.named_parameters() if value.requires_grad}
     before = {name: value.detach().clone() for name, value in trained.items()}
@@ -81,9 +91,16 @@ def tune_sparsely(
             writes=writes,
         )
 
-    after_dense = run("dense", dense, None)
-    masks = select_changes(start, {name: trained[name].detach() for name in start}, density)
-    with torch.no_grad():
-        for name, value in trained.items():
-            value.copy_(before[name])
-    return SparseTuning(before, after_dense, run("sparse", sparse, masks))
+    def tune_wholly() -> WholeTuning:
+        progress = run("dense", dense, None)
+        after = {name: trained[name].detach().clone() for name in start}
+        with torch.no_grad():
+            for name, value in trained.items():
+                value.copy_(before[name])
+        return WholeTuning(progress, after)
+
+    whole = once(tune_wholly)
+    masks = select_changes(start, whole.after, density)
+    progress = whole.progress
+    del whole  # as large as the model
+    return SparseTuning(before, progress, run("sparse", sparse, masks))

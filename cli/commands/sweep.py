@@ -56,7 +56,7 @@ def sweep(
     ] = None,
     share_teacher: Annotated[
         bool | None,
-        typer.Option("--share-teacher", help="Students of one teacher, language and seed share its forward passes."),
+        typer.Option("--share-teacher", help="Students that see the same batches share their teacher's passes."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any key of the configuration: key=value.")

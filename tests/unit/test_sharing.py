@@ -38,8 +38,20 @@ def test_depths_and_recipes_share_and_seeds_do_not(groups: Callable[..., Found])
 
 
 def test_who_has_no_teacher_in_phase_1_or_no_companion_shares_nothing(groups: Callable[..., Found]) -> None:
-    assert groups("recipes=[scratch,nodistil]", "layers=[2]") == []
+    assert groups("recipes=[scratch,nodistil]", "layers=[2]", "densities=[0.1]") == []
     assert groups("recipes=[scratch,teacher]", "layers=[2,1]") == []
+
+
+def test_densities_of_one_student_share_in_phase_2(toy_settings: dict[str, Any]) -> None:
+    settings = "densities=[0.1,0.2]", "recipes=[bistil,nodistil]", "seeds=[0,1]", "layers=[2]"
+    config = load_config(None, settings, None, toy_settings)
+    plan = make_plan(config, gather_facts(config))
+    groups = companions(plan)
+    tuned = [step for step in plan if step.kind == "finetune"]
+    assert groups.keys() == {step.key for step in tuned}, "students of one depth alone share nothing in phase 1"
+    for step in tuned:
+        about = [{**other.about, "density": None} for other in groups[step.key]]
+        assert about == [{**step.about, "density": None}] * 2
 
 
 def test_who_sees_other_corruptions_is_no_companion(groups: Callable[..., Found]) -> None:

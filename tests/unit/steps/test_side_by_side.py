@@ -29,24 +29,25 @@ TIMES = ("started", "finished", "seconds", "time", "tokens_per_second")
 
 @pytest.fixture(scope="module")
 def plan_students(tiny_settings: dict[str, Any], bert_folder: Path) -> Callable[..., list[Step]]:
-    """A function planning all that is to be done up to phase 1: two depths of three recipes, with settings changed."""
+    """A function planning all that is to be done up to a phase: two depths of three recipes, with settings changed."""
 
-    def plan(*overrides: str) -> list[Step]:
+    def plan(*overrides: str, phase: int = 1) -> list[Step]:
         students = ("layers=[2,1]", "recipes=[bistil,minilmv2,distilmbert]", "distil.steps=4", "distil.evaluations=1")
         config = load_config(None, (*students, *overrides), {"teachers": [str(bert_folder)]}, tiny_settings)
-        return [step for step in make_plan(config, gather_facts(config)) if step.kind in ("pack", "adapt", "distil")]
+        steps = make_plan(config, gather_facts(config))
+        return [step for step in steps if phase == 2 or step.kind in ("pack", "adapt", "distil")]
 
     return plan
 
 
-def ready(plan: list[Step], apart: Path, folder: Path) -> list[Job]:
+def ready(plan: list[Step], apart: Path, folder: Path, kind: str = "distil") -> list[Job]:
     """Carry out ``plan`` step by step in ``apart``, and prepare to do so side by side in ``folder``."""
     run_here(plan, apart)
     folder.mkdir()
     for step in plan:
-        if step.kind != "distil":
+        if step.kind != kind:
             (folder / step.key).symlink_to(apart / step.key)
-    return [make_job(step, folder) for step in plan if step.kind == "distil"]
+    return [make_job(step, folder) for step in plan if step.kind == kind]
 
 
 def told(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -56,11 +57,15 @@ def told(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return result, metrics
 
 
-def assert_same(one: Path, other: Path) -> None:
+def assert_same(one: Path, other: Path, model: str = "student") -> None:
     assert told(one) == told(other)
     files = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
     assert files == {path.relative_to(other) for path in other.rglob("*") if path.is_file()}
-    mine, theirs = (load_file(folder / "student" / "model.safetensors") for folder in (one, other))
+    assert_same_weights(one / model, other / model)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    mine, theirs = (load_file(folder / "model.safetensors") for folder in (one, other))
     assert mine.keys() == theirs.keys()
     for name, values in mine.items():
         assert torch.equal(values, theirs[name]), name
@@ -145,12 +150,77 @@ def test_a_failure_is_ones_own_and_who_is_behind_comes_up_again(
     for job in jobs:
         result, _ = told(job.folder)
         assert result == told(tmp_path / "apart" / job.folder.name)[0]
-        weights = (
-            folder / job.folder.name / "student/model.safetensors"
-            for folder in (tmp_path / "apart", tmp_path / "beside")
-        )
-        one, other = (load_file(file) for file in weights)
-        assert all(torch.equal(values, other[name]) for name, values in one.items())
+        assert_same_weights(tmp_path / "apart" / job.folder.name / "student", job.folder / "student")
+
+
+DENSITIES = ("layers=[2]", "densities=[0.05,0.1,0.3]")
+
+
+@pytest.mark.parametrize(
+    ("passes", "settings"),
+    [
+        (6, ("recipes=[bistil]",)),
+        (6, ("recipes=[bistil+]",)),
+        (6, ("recipes=[bistil]", "adapt.enabled=true", "adapt.dense_steps=2", "adapt.sparse_steps=2")),
+        (0, ("recipes=[nodistil]",)),
+    ],
+    ids=["bistil", "text besides", "adapted teachers", "labels alone"],
+)
+def test_densities_side_by_side_are_those_tuned_one_by_one(
+    passes: int,
+    settings: tuple[str, ...],
+    plan_students: Callable[..., list[Step]],
+    read: list[bytes],
+    tmp_path: Path,
+) -> None:
+    plan = plan_students(*DENSITIES, *settings, phase=2)
+    jobs = ready(plan, tmp_path / "apart", tmp_path / "beside", "finetune")
+    assert len(jobs) == 3 and read == []
+    run_side_by_side(jobs, LocalContext(), run_step)
+    assert len(read) == passes, "three steps for all before the choice, and three after it"
+    whole = [line for job in jobs for line in told(job.folder)[1] if line.get("phase") == "dense"]
+    assert [line["step"] for line in whole] == [1, 2, 3], "what is the same for all densities is done once"
+    for job in jobs:
+        alone = tmp_path / "apart" / job.folder.name
+        assert_same_weights(alone / "model", job.folder / "model")
+        assert (alone / "sft/sft.safetensors").read_bytes() == (job.folder / "sft/sft.safetensors").read_bytes()
+        one, other = (told(folder)[0]["record"] for folder in (alone, job.folder))
+        assert all(one[name] == other[name] for name in ("score", "tokens", "density"))
+
+
+@pytest.mark.parametrize("phase", ["dense", "sparse"])
+def test_densities_cut_off_side_by_side_go_on(
+    phase: str, plan_students: Callable[..., list[Step]], tmp_path: Path
+) -> None:
+    plan = plan_students(*DENSITIES, "recipes=[bistil]", phase=2)
+    jobs = ready(plan, tmp_path / "apart", tmp_path / "beside", "finetune")
+    jobs = [replace(job, runtime={"accumulation": 1, "checkpoint_minutes": 0}) for job in jobs]
+    order: list[tuple[int, str, int]] = []
+    cut = [(phase, 2)]
+    numbers = {job.folder.name: number for number, job in enumerate(jobs)}
+
+    def report(metrics: dict[str, Any]) -> None:
+        if "loss" in metrics:
+            order.append((numbers[metrics["of"]], metrics["phase"], metrics["step"]))
+            if order[-1][1:] in cut:
+                raise Power
+
+    def run(job: Job, context: Context) -> str:
+        try:
+            run_step(job, context)
+        except Power:
+            return "cut"
+        return "done"
+
+    assert run_side_by_side(jobs, LocalContext(report), run) == ["cut"] * 3
+    order.clear()
+    cut.clear()
+    assert run_side_by_side(jobs, LocalContext(report), run) == ["done"] * 3
+    assert [(member, step) for member, name, step in order if name == "dense"] == (
+        [(0, 2), (0, 3)] if phase == "dense" else []
+    ), "the first goes on for all"
+    for job in jobs:
+        assert_same_weights(tmp_path / "apart" / job.folder.name / "model", job.folder / "model")
 
 
 def test_each_step_logs_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
