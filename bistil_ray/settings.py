@@ -196,14 +196,14 @@ class Merging(Optimisation):
 
 
 class Pruning(Section):
-    """Early stopping of phase-1 students by bits per character, among students of the same languages only."""
+    """Early stopping of phase-1 students by bits per character, among students that differ in their teachers alone."""
 
     enabled: bool = False
-    """Stop the worse students early."""
+    """Let students pause to be compared, and stop the worse ones."""
     grace: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Share of the phase-1 tokens every student gets."""
+    """Share of the phase-1 tokens after which they are compared first."""
     reduction: Annotated[int, Field(ge=2)] = 3
-    """Of so many students one goes on at each look; looks are so many times as far apart each time."""
+    """Of so many students one goes on, rounded down; the next comparison comes after so many times the tokens."""
 
 
 class Execution(Section):

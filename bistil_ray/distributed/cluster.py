@@ -85,7 +85,7 @@ def _start_local(execution: Execution) -> None:
                 num_cpus=_cores(),
                 log_to_driver=False,
                 logging_level="ERROR",
-                # An early stop under Ray Train is cleaned up through the dashboard; nothing else needs it.
+                # What a lost trial leaves of Ray Train is cleaned up through the dashboard; nothing else needs it.
                 include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
                 object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
             )

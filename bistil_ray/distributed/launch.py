@@ -25,6 +25,7 @@ from ..credentials import masked
 from ..errors import BistilError, ClusterError
 from ..planning.step import Step
 from ..steps.context import Context, Job
+from ..steps.examination import Paused
 from ..steps.run import in_turn, make_job, run_in_turn
 from ..steps.side_by_side import run_side_by_side
 from ..train.notice import TERMINATED
@@ -39,8 +40,8 @@ START_SECONDS = 300
 NO_ROOM = "the cluster has lost nodes or is busy; add nodes and run the same command again"
 Body = Callable[[Job, Context], dict[str, Any]]
 """What is done with a step: ``run_step``, but where only what is around it is looked at."""
-END = (BistilError, SystemExit)
-"""What ends a step in all its processes: a user's mistake, or the word to end."""
+END = (BistilError, SystemExit, Paused)
+"""What ends a step in all its processes: a user's mistake, the word to end, a comparison with others."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,13 @@ def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, s
     """Ray Tune's function: run ``body`` on the step named in ``config`` and report how it went.
 
     ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken. With
-    the steps in ``beside`` it shares the process, and how each of them went is in ``ends``. Raises SystemExit, when
-    that is reported, where a step was told to end.
+    the steps in ``beside`` it shares the process, and how each of them went is in ``ends``. With ``pause_at`` it trains
+    up to that step of its optimiser. Raises SystemExit, when that is reported, where a step was told to end.
     """
     found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
     jobs = [make_job(step, Path(folder)) for step in found]
+    if "pause_at" in config:
+        jobs = [replace(job, runtime={**job.runtime, "pause_at": config["pause_at"]}) for job in jobs]
     room = slot if found[0].loads_model else slot.without_device
     launch = partial(_on_workers if room.launcher == "train" else _in_process, slot=room)
     if len(jobs) == 1:
@@ -96,6 +99,8 @@ def _end_of(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         result = run()
     except SystemExit:  # it was told to end, and has saved
         return {"state": "ended", "progress": 0.0}
+    except Paused as pause:
+        return {"state": "paused", "progress": 0.0, "bits_per_character": pause.bits}
     except Exception as problem:
         text = str(problem) if isinstance(problem, BistilError) else traceback.format_exc()
         return {"state": "failed", "error": masked(_one_line(problem)), "details": masked(text), "progress": 1.0}
@@ -147,7 +152,7 @@ def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
         ),
     )
     try:
-        result: dict[str, Any] | BistilError | SystemExit = trainer.fit().return_value
+        result: dict[str, Any] | BistilError | SystemExit | Paused = trainer.fit().return_value
     except ray.train.TrainingFailedError as problem:
         if "Startup" not in type(getattr(problem, "controller_failure", None)).__name__:
             raise
@@ -170,7 +175,7 @@ def _no_room(slot: Slot, workers: int) -> str:
     )
 
 
-def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError | SystemExit:
+def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError | SystemExit | Paused:
     """Run the step on this rank; what ended it on all ranks for good is given too: Ray must not try again."""
     from ray import train
     from ray.train.torch import get_device

@@ -99,7 +99,7 @@ class Board:
             return
         if state == "waiting":
             self._running.pop(step.key, None)
-            self._say(f"{step.title}: {reason}, and it will be run again")
+            self._say(f"{step.title}: waiting ({reason})")
             return
         ended = self._running.pop(step.key, None) or Running(step, now)
         self._finished += 1

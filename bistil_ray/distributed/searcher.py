@@ -9,8 +9,10 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ..planning.halving import Halving, Verdict
 from ..planning.plan import Plan
 from ..planning.step import Step
+from ..settings import Pruning
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
@@ -32,7 +34,8 @@ class StepSearcher(Searcher):
     again when its process was lost or told to end. A step that needs a failed one is skipped, one that needs a pruned
     one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that are ready too, as
     one trial; what failed there, or lost its process, is handed out again by itself. No more trials run at a
-    time than ``places`` has of each kind.
+    time than ``places`` has of each kind. Students that compete in ``halving`` pause to be compared: the better ones
+    are handed out again, the others pruned.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class StepSearcher(Searcher):
         outcome: Outcome,
         companions: Mapping[str, Sequence[Step]] | None = None,
         places: Mapping[str, int] | None = None,
+        halving: Halving | None = None,
     ) -> None:
         """Start with the steps of earlier runs in ``done``: they never become trials."""
         super().__init__(metric=METRIC, mode="max")
@@ -65,6 +69,7 @@ class StepSearcher(Searcher):
         self._losses: Counter[str] = Counter()
         self._furthest: Counter[str] = Counter()
         self._closed = False
+        self._halving = halving or Halving((), Pruning(), {})
         self._outcome = outcome
 
     @property
@@ -103,7 +108,8 @@ class StepSearcher(Searcher):
             del self._waiting[step.key]
             self._outcome(step, "running", "")
         first, *others = (step.key for step in steps)
-        return {"step": first, "beside": others} if others else {"step": first}
+        pause = self._halving.pause_at(first)
+        return {"step": first} | ({"beside": others} if others else {}) | ({"pause_at": pause} if pause else {})
 
     def _make_ready(self, step: Step) -> None:
         heappush(self._ready[place_for(step, self._places)], (self._rank[step.key], step.key))
@@ -143,13 +149,28 @@ class StepSearcher(Searcher):
                 self._settle(step, end)
 
     def _settle(self, step: Step, end: Mapping[str, Any]) -> None:
-        if end.get("state") == "done":
-            self._outcome(step, "done", "")
-            self._free_dependants(step)
-        elif end.get("state") == "ended":
-            self._take_back(step, "saved when told to end")
-        else:
-            self._give_up(step, "failed" if end.get("state") == "failed" else "pruned", end.get("error"))
+        match end.get("state"):
+            case "done":
+                self._outcome(step, "done", "")
+                self._free_dependants(step)
+                self._obey(self._halving.leave(step.key))
+            case "ended":
+                self._take_back(step, "saved when told to end")
+            case "paused":
+                self._waiting[step.key] = step
+                self._outcome(step, "waiting", "saved, until the others that it is compared with are there")
+                self._obey(self._halving.reached(step.key, end["bits_per_character"]))
+            case "failed":
+                self._give_up(step, "failed", end.get("error"))
+            case _:
+                self._lose(step, "its trial was stopped")
+
+    def _obey(self, verdicts: Sequence[Verdict]) -> None:
+        for verdict in verdicts:
+            if verdict.goes_on:
+                self._make_ready(self._waiting[verdict.key])
+            else:
+                self._give_up(self._waiting.pop(verdict.key), "pruned", verdict.reason)
 
     def _lose(self, step: Step, reason: str) -> None:
         """Hand a step out again that lost its process, or failed in one it shared.
@@ -169,8 +190,9 @@ class StepSearcher(Searcher):
         self._outcome(step, "waiting", reason)
 
     def _give_up(self, step: Step, state: str, reason: str | None) -> None:
-        self._outcome(step, state, str(reason or "stopped early"))
+        self._outcome(step, state, str(reason))
         self._skip_dependants(step, state)
+        self._obey(self._halving.leave(step.key))
 
     def _free_dependants(self, done: Step) -> None:
         for step in self._needed_by[done.key]:
@@ -186,6 +208,7 @@ class StepSearcher(Searcher):
                 reason = f"needs {lost.title}, which {'failed' if state == 'failed' else 'was ' + state}"
                 self._outcome(step, own, reason)
                 self._skip_dependants(step, own)
+                self._obey(self._halving.leave(step.key))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out whom to tell: Tune stores its searcher, and a terminal is not part of an experiment."""

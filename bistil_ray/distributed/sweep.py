@@ -17,11 +17,13 @@ from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
 from ..errors import StorageError
 from ..locks import LOCK, Held, locked
+from ..planning.halving import Halving
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..planning.step import Step
 from ..results.records import RESULTS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
+from ..steps.examination import compared_bits
 from ..steps.run import run_step
 from ..storage import read_result, write_json, write_text
 from ..trackers.telling import Trackers
@@ -172,7 +174,7 @@ def _tune(
     from .feed import Feed
     from .nodes import check_nodes
     from .room import Room
-    from .scheduler import make_scheduler
+    from .scheduler import InOrderScheduler
     from .searcher import METRIC, StepSearcher
 
     with connected(config.execution) as resources:
@@ -181,7 +183,8 @@ def _tune(
         board.placed(slot, parallel)
         shared = companions(plan) if config.execution.share_teacher else {}
         places = places_for(slot, parallel)
-        searcher = StepSearcher(plan, done, outcome, shared, places)
+        halving = Halving(plan, config.pruning, _bits(plan, done, run)) if config.pruning.enabled else None
+        searcher = StepSearcher(plan, done, outcome, shared, places, halving)
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
@@ -193,12 +196,12 @@ def _tune(
                 metric=METRIC,
                 mode="max",
                 search_alg=searcher,
-                scheduler=make_scheduler(plan, config.pruning),
+                scheduler=InOrderScheduler(),
                 num_samples=-1,
                 max_concurrent_trials=sum(places.values()),  # without it Tune prepares one trial at a time
                 trial_name_creator=_trial_name,
                 trial_dirname_creator=_trial_name,
-                reuse_actors=not config.pruning.enabled,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(
                 name="tune",
@@ -212,6 +215,17 @@ def _tune(
         with _silent_stdout(), ending.on_sigterm():
             tuner.fit()
     return searcher.unfinished > 0
+
+
+def _bits(plan: Plan, done: Sequence[str], run: Path) -> dict[str, float]:
+    """Give the bits per character of the finished students of phase 1, by key."""
+    finished = set(done)
+    trained = [step for step in plan if step.key in finished and "evaluations" in step.settings]
+    results = _at_once(read_result, [run.parent / "steps" / step.key for step in trained])
+    return {
+        step.key: compared_bits(result["bits_per_character"], step.settings.get("lang"))
+        for step, result in zip(trained, results, strict=True)
+    }
 
 
 def _trial_name(trial: Any) -> str:  # noqa: ANN401

@@ -11,10 +11,20 @@ from transformers import PreTrainedModel
 
 from ..data.masking import MaskingVocabulary
 from ..evaluate.language_model import bits_per_character
+from ..planning.halving import examined_at
 from ..storage import read_result
 from ..train.loop import Progress
 from .blocks import held_out_blocks
 from .context import Context
+
+
+class Paused(Exception):
+    """A step has come to where it is to be compared with others; its checkpoint is there."""
+
+    @property
+    def bits(self) -> float:
+        """Bits per character there."""
+        return float(self.args[0])
 
 
 class Examination:
@@ -28,7 +38,7 @@ class Examination:
         self.measure, self._context = measure, context
         self._target = settings.get("lang")
         self._last = settings["steps"]
-        self._due = {self._last * (turn + 1) // settings["evaluations"] for turn in range(settings["evaluations"])}
+        self._due = examined_at(settings)
         self.measured: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
@@ -37,8 +47,20 @@ class Examination:
             return
         self.measured = self.measure()
         bits = {f"bits_per_character_{lang}": value for lang, value in self.measured.items()}
-        shown = self.measured[self._target] if self._target else sum(self.measured.values()) / len(self.measured)
+        shown = compared_bits(self.measured, self._target)
         self._context.report({"step": progress.step, "tokens": progress.tokens, "bits_per_character": shown, **bits})
+
+    def end(self, progress: Progress) -> dict[str, float]:
+        """Give what was measured last, now if it is not known; raise Paused where the training is not over."""
+        measured = self.measured or self.measure()
+        if progress.step < self._last:
+            raise Paused(compared_bits(measured, self._target))
+        return measured
+
+
+def compared_bits(measured: Mapping[str, float], lang: str | None) -> float:
+    """Give the figure by which students are compared: bits per character in ``lang``, or the mean over languages."""
+    return measured[lang] if lang else sum(measured.values()) / len(measured)
 
 
 def held_out_bits(

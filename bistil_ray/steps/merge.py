@@ -17,8 +17,9 @@ from ..models.loading import load_masked_lm
 from ..models.merged import merge_rows, student_from_chance, student_from_teacher, token_rows
 from ..models.student import cut_vocabulary
 from ..storage import replacing
-from ..train.loop import Phase, mix, run_phase
+from ..train.loop import Phase, run_phase
 from ..train.merging import Merging
+from ..train.seeds import mix
 from .context import Context, Job
 from .examination import Examination, held_out_bits
 from .merged_vocabulary import MergedVocabulary, merge_vocabularies
@@ -59,11 +60,13 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         Phase.from_settings(settings, job.runtime, settings["steps"], list(teacher_of)),
         lambda start: stream.batches(context, start, settings["steps"]),
         checkpoints=job.folder / "checkpoints",
+        pause_at=job.runtime.get("pause_at"),
         report=context.report,
         after_step=examine,
         is_to_end=context.is_to_end,
         writes=context.rank == 0,
     )
+    measured = examine.end(progress)
     if context.rank == 0:
         with replacing(job.folder / "student") as folder:
             student.save_pretrained(folder)
@@ -75,7 +78,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             )
     return {
         "student": "student",
-        "bits_per_character": examine.measured or examine.measure(),
+        "bits_per_character": measured,
         "vocab_size": vocabulary.union.size,
         "tokens": progress.tokens,
         "seconds": progress.seconds,

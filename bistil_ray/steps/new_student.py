@@ -19,7 +19,7 @@ from ..models.narrow import narrow_student
 from ..models.projection import sample_states, state_projections
 from ..models.student import build_student
 from ..storage import read_result
-from ..train.loop import mix
+from ..train.seeds import mix
 from .blocks import training_files
 
 STATES_PER_UNIT = 4

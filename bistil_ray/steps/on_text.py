@@ -45,18 +45,20 @@ def train_on_text(
         Phase.from_settings(settings, job.runtime, settings["steps"], list(read_result(pack)["languages"])),
         lambda start: stream.batches(context, start, settings["steps"]),
         checkpoints=job.folder / "checkpoints",
+        pause_at=job.runtime.get("pause_at"),
         report=context.report,
         after_step=examine,
         is_to_end=context.is_to_end,
         writes=context.rank == 0,
     )
+    measured = examine.end(progress)
     if context.rank == 0:
         with replacing(job.folder / name) as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
     return {
         name: name,
-        "bits_per_character": examine.measured or examine.measure(),
+        "bits_per_character": measured,
         "tokens": progress.tokens,
         "seconds": progress.seconds,
         "params": sum(parameter.numel() for parameter in model.parameters()),

@@ -15,8 +15,8 @@ from transformers import BertConfig, BertForMaskedLM
 from ..data.order import chunks_from, read_chunk
 from ..models.loading import load_tokenizer
 from ..models.neighbours import look_at_neighbours
-from ..train.loop import mix
 from ..train.masked_lm import MaskedLanguageModelling
+from ..train.seeds import mix
 from .blocks import training_files
 from .context import Context, Job
 from .on_text import train_on_text

@@ -19,8 +19,9 @@ from ..models.loading import load_tokenizer
 from ..sparse.delta import SparseDelta, apply_delta, load_delta
 from ..sparse.given import fit_delta, is_sft, load_sft
 from ..storage import read_result, replacing
-from ..train.loop import Phase, Progress, mix, run_phase
+from ..train.loop import Phase, Progress, run_phase
 from ..train.objectives import LabelLearning
+from ..train.seeds import mix
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .adapt import sft_folder
 from .context import Context, Job

@@ -23,6 +23,7 @@ from .numbers import count_skipped, follow_loss, is_finite, loss_warning
 from .optim import autocast, learning_rate, make_optimizer
 from .pull import Pull
 from .ranks import sum_gradients, total
+from .seeds import mix
 from .state import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ def run_phase(
     batches: Callable[[int], Iterator[Sequence[Batch]]],
     *,
     checkpoints: Path | None = None,
+    pause_at: int | None = None,
     report: Report = lambda metrics: None,
     masks: Mapping[str, Tensor] | None = None,
     pull: Pull | None = None,
@@ -108,7 +110,8 @@ def run_phase(
     """Train ``objective.model`` for ``phase.steps`` steps and give the final progress.
 
     ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. With ``checkpoints`` the
-    phase continues from the newest one there; only a rank that ``writes`` saves. Where a parameter has one of ``masks``
+    phase continues from the newest one there; only a rank that ``writes`` saves. At the step ``pause_at`` it saves and
+    gives what it has reached; a later call goes on. Where a parameter has one of ``masks``
     (by name) only the entries inside learn and count when clipping; those outside stay exactly as they are. Before
     clipping ``pull`` adds its gradients, and the term ``l1``. Raises TrainingError when steps keep giving NaN or
     infinity and when single rows do not fit into memory; SystemExit, after saving, when told to end, by SIGTERM or by
@@ -126,9 +129,10 @@ def run_phase(
     device = next(iter(named.values())).device
     saved = time.monotonic()
     began = saved - progress.seconds
-    stream = batches(progress.step) if progress.step < phase.steps else iter(())
+    stop = phase.steps if pause_at is None else min(pause_at, phase.steps)
+    stream = batches(progress.step) if progress.step < stop else iter(())
     with notice() as is_signalled:
-        while progress.step < phase.steps:
+        while progress.step < stop:
             batch = [{name: value.to(device) for name, value in micro.items()} for micro in next(stream)]
             torch.manual_seed(mix(phase.seed, progress.step))
             for group in optimizer.param_groups:
@@ -147,7 +151,7 @@ def run_phase(
             if progress.step % phase.log_every == 0 or progress.step == phase.steps:
                 report(_metrics(progress, phase, terms, norm, optimizer))
             after_step(progress)
-            due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == phase.steps or ending
+            due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == stop or ending
             if checkpoints is not None and writes and due:
                 save_checkpoint(checkpoints, progress.step, learned.moved, optimizer, vars(progress))
                 saved = time.monotonic()
@@ -208,15 +212,6 @@ def forward_backward(objective: Objective, micro: Batch, counts: Counts, precisi
         [value.float() if value.dtype != torch.float64 else value for value in losses.values()]
     ).sum().backward()
     return {name: float(value.detach()) for name, value in losses.items()}
-
-
-def mix(*numbers: int) -> int:
-    """Derive one 63-bit seed from several numbers, so that each (seed, step, ...) has its own stream."""
-    value = 0x9E3779B97F4A7C15
-    for number in numbers:
-        value = ((value ^ (number & 0xFFFFFFFFFFFFFFFF)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        value ^= value >> 31
-    return value & 0x7FFFFFFFFFFFFFFF
 
 
 def _global_counts(objective: Objective, batch: Sequence[Batch]) -> dict[str, float]:

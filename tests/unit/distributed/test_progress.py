@@ -78,7 +78,7 @@ def test_an_end_is_said_at_once_with_its_score_and_a_failure_with_its_reason() -
 def test_a_step_whose_process_was_lost_is_not_counted_until_it_ends() -> None:
     watched = Watched()
     watched.board.changed(watched.steps[0], "waiting", "its process was lost")
-    assert "finetune sw: its process was lost, and it will be run again" in watched.text
+    assert "finetune sw: waiting (its process was lost)" in watched.text
     watched.board.changed(watched.steps[0], "running")
     watched.board.changed(watched.steps[0], "done")
     assert "[1/2] finetune sw: done" in watched.text

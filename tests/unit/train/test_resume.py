@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,22 @@ def test_a_finished_phase_is_not_run_again(
 def test_a_rank_that_does_not_write_keeps_nothing(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
     run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path / "none", writes=False)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_phase_that_pauses_saves_and_goes_on_bit_for_bit(
+    tmp_path: Path, make_toy: Callable, toy_batches: Callable, undisturbed: list[torch.Tensor]
+) -> None:
+    phase = replace(PHASE, checkpoint_seconds=3600)
+
+    def up_to(step: int | None) -> tuple[int, list[torch.Tensor]]:
+        model = make_toy()
+        objective = LabelLearning(model, TASKS["pos"])
+        return run_phase(objective, phase, toy_batches, checkpoints=tmp_path, pause_at=step).step, trained(model)
+
+    assert up_to(4)[0] == 4
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-000000004"]
+    assert up_to(4)[0] == 4, "it was there already"
+    assert up_to(2)[0] == 4, "and beyond"
+    reached, final = up_to(None)
+    assert reached == 9
+    assert all(torch.equal(one, other) for one, other in zip(final, undisturbed, strict=True))
