@@ -161,6 +161,17 @@ def append_line(path: Path, line: str) -> None:
         os.close(descriptor)
 
 
+def json_lines(text: str | None) -> Iterator[dict[str, Any]]:
+    """Give the JSON objects of a file with one on each line; what a killed writer left unfinished is passed over."""
+    for line in (text or "").split("\n"):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
 def is_done(folder: Path) -> bool:
     """Tell whether the step that owns ``folder`` has finished."""
     return (folder / DONE).is_file()

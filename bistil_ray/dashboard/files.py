@@ -90,14 +90,3 @@ def open_run_files(place: str) -> RunFiles:
     if all(written is None for written in files.modified(f"{folder}/{mark}" for mark in MARKS_OF_A_RUN)):
         raise StorageError(f"{place!r} is not a run: it holds none of {', '.join(MARKS_OF_A_RUN)}")
     return files
-
-
-def json_lines(text: str | None) -> Iterator[dict[str, Any]]:
-    """Give the JSON objects of a file with one on each line; what a killed writer left unfinished is passed over."""
-    for line in (text or "").split("\n"):
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            yield value

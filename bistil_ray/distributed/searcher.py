@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -69,8 +69,9 @@ class StepSearcher(Searcher):
         self._losses: Counter[str] = Counter()
         self._furthest: Counter[str] = Counter()
         self._closed = False
-        self._halving = halving or Halving((), Pruning(), {})
         self._outcome = outcome
+        self._halving = halving or Halving((), Pruning())
+        self._obey(verdict for verdict in self._halving.known() if not verdict.goes_on)
 
     @property
     def unfinished(self) -> int:
@@ -165,12 +166,13 @@ class StepSearcher(Searcher):
             case _:
                 self._lose(step, "its trial was stopped")
 
-    def _obey(self, verdicts: Sequence[Verdict]) -> None:
+    def _obey(self, verdicts: Iterable[Verdict]) -> None:
+        """Hand those who go on out again and give the others up, but who was finished by an earlier run."""
         for verdict in verdicts:
-            if verdict.goes_on:
+            if verdict.goes_on and verdict.key in self._waiting:
                 self._make_ready(self._waiting[verdict.key])
-            else:
-                self._give_up(self._waiting.pop(verdict.key), "pruned", verdict.reason)
+            elif step := self._waiting.pop(verdict.key, None):
+                self._give_up(step, "pruned", verdict.reason)
 
     def _lose(self, step: Step, reason: str) -> None:
         """Hand a step out again that lost its process, or failed in one it shared.

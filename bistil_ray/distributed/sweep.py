@@ -17,13 +17,13 @@ from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
 from ..errors import StorageError
 from ..locks import LOCK, Held, locked
-from ..planning.halving import Halving
+from ..planning.halving import Halving, competes
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..planning.step import Step
 from ..results.records import RESULTS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
-from ..steps.examination import compared_bits
+from ..steps.examination import earlier_measures
 from ..steps.run import run_step
 from ..storage import read_result, write_json, write_text
 from ..trackers.telling import Trackers
@@ -183,8 +183,7 @@ def _tune(
         board.placed(slot, parallel)
         shared = companions(plan) if config.execution.share_teacher else {}
         places = places_for(slot, parallel)
-        halving = Halving(plan, config.pruning, _bits(plan, done, run)) if config.pruning.enabled else None
-        searcher = StepSearcher(plan, done, outcome, shared, places, halving)
+        searcher = StepSearcher(plan, done, outcome, shared, places, _halving(plan, done, config, run))
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
@@ -217,15 +216,14 @@ def _tune(
     return searcher.unfinished > 0
 
 
-def _bits(plan: Plan, done: Sequence[str], run: Path) -> dict[str, float]:
-    """Give the bits per character of the finished students of phase 1, by key."""
-    finished = set(done)
-    trained = [step for step in plan if step.key in finished and "evaluations" in step.settings]
-    results = _at_once(read_result, [run.parent / "steps" / step.key for step in trained])
-    return {
-        step.key: compared_bits(result["bits_per_character"], step.settings.get("lang"))
-        for step, result in zip(trained, results, strict=True)
-    }
+def _halving(plan: Plan, done: Sequence[str], config: RunConfig, run: Path) -> Halving | None:
+    """Let students compete if that is asked for, with what earlier runs have measured."""
+    if not config.pruning.enabled:
+        return None
+    students = [step.key for step in plan if competes(step)]
+    storage_at(config.storage).fetch(f"steps/{key}/metrics.jsonl" for key in students)
+    measured = _at_once(earlier_measures, [run.parent / "steps" / key for key in students])
+    return Halving(plan, config.pruning, dict(zip(students, measured, strict=True)), done)
 
 
 def _trial_name(trial: Any) -> str:  # noqa: ANN401

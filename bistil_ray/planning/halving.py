@@ -7,7 +7,8 @@ they are named or run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..settings import Pruning
@@ -30,38 +31,56 @@ def examined_at(settings: Mapping[str, Any]) -> list[int]:
     return sorted({steps * turn // times for turn in range(1, times + 1)} - {0})
 
 
+def competes(step: Step) -> bool:
+    """Tell whether a step trains a student that can be measured on its way, in phase 1 or of several teachers."""
+    return step.kind in ("distil", "merge") and "evaluations" in step.settings
+
+
 class Halving:
-    """The state of all competitions of a run: who is left, who has come how far, with how many bits per character.
+    """The state of all competitions of a run: who is left, and with how many bits per character after which step.
 
     Students compete that differ in their teachers alone: bits per character say little across shapes (layers, width)
     and recipes, and seeds are there to be averaged.
     """
 
-    def __init__(self, plan: Iterable[Step], pruning: Pruning, finished: Mapping[str, float]) -> None:
-        """Let the students of ``plan`` compete; ``finished`` are the bits of those that an earlier run has trained."""
-        students = {step.key: step for step in plan if "evaluations" in step.settings}
-        self._group_of = {key: _group(step) for key, step in students.items()}
-        self._left: dict[Group, set[str]] = {}
-        for key, group in self._group_of.items():
-            self._left.setdefault(group, set()).add(key)
-        self._looks = {key: _looks(step.settings, pruning) for key, step in students.items()}
-        self._past = dict.fromkeys(self._left, 0)
-        self._bits: dict[str, float] = {}
-        self._finished = {key: bits for key, bits in finished.items() if key in students}
-        self._reduction = pruning.reduction
+    def __init__(
+        self,
+        plan: Iterable[Step],
+        pruning: Pruning,
+        measured: Mapping[str, Mapping[int, float]] | None = None,
+        done: Collection[str] = (),
+    ) -> None:
+        """Let the students of ``plan`` compete; ``measured`` are bits by step of what earlier runs have trained.
+
+        Those that are ``done`` will tell no more than that.
+        """
+        self._bits: dict[str, dict[int, float]] = defaultdict(dict)
+        self._bits |= {key: dict(bits) for key, bits in (measured or {}).items()}
+        self._group_of: dict[str, Group] = {}
+        self._left: dict[Group, set[str]] = defaultdict(set)
+        self._looks: dict[Group, list[int]] = {}
+        for step in filter(competes, plan):
+            group = self._group_of[step.key] = _group(step)
+            self._left[group].add(step.key)
+            self._looks[group] = _looks(step.settings, pruning)
+        self._reduction, self._done = pruning.reduction, frozenset(done)
+
+    def known(self) -> list[Verdict]:
+        """Give the verdicts that follow from what earlier runs have measured."""
+        return [verdict for group in self._left for verdict in self._compare(group)]
 
     def pause_at(self, key: str) -> int | None:
         """Give the step at which a student is to be compared next; None if it trains to its end."""
         group = self._group_of.get(key)
-        if group is None or len(self._left[group]) == 1:
+        if group is None or len(self._left[group]) == 1 or not self._looks[group]:
             return None
-        looks = self._looks[key][self._past[group] :]
-        return looks[0] if looks else None
+        return self._looks[group][0]
 
     def reached(self, key: str, bits: float) -> list[Verdict]:
         """Take note of a student that has come to the step of its ``pause_at``; give the verdicts, if all are there."""
-        self._bits[key] = bits
-        return self._compare(self._group_of[key])
+        group = self._group_of[key]
+        self._bits[key][self._looks[group][0]] = bits
+        return self._compare(group)
 
     def leave(self, key: str) -> list[Verdict]:
         """Take note of a student that will come to no more steps; give the verdicts for those who waited for it."""
@@ -72,28 +91,30 @@ class Halving:
         return self._compare(group)
 
     def _compare(self, group: Group) -> list[Verdict]:
-        left = self._left[group]
-        bits = {key: self._finished.get(key, self._bits.get(key)) for key in left}
-        known = {key: value for key, value in bits.items() if value is not None}
-        if not known or len(known) < len(left):
-            return []
-        ranked = sorted(known, key=lambda key: (known[key], key))
-        best = ranked[: max(1, len(ranked) // self._reduction)]
-        self._left[group] = set(best)
-        self._past[group] += 1
-        verdicts = [
-            Verdict(key, key in best, f"{known[key]:.2f} bits per character, the best {known[ranked[0]]:.2f}")
-            for key in ranked
-            if key not in self._finished
-        ]
-        for key in ranked:
-            self._bits.pop(key, None)
-        return verdicts
+        """Compare at each look to which all have come; who goes on is told with the last verdict of it alone."""
+        verdicts: dict[str, Verdict] = {}
+        while self._looks[group]:
+            at = self._looks[group][0]
+            left = {key for key in self._left[group] if at in self._bits[key] or key not in self._done}
+            if not left or any(at not in self._bits[key] for key in left):
+                break
+            ranked = sorted(left, key=lambda key: (self._bits[key][at], key))
+            best = set(ranked[: max(1, len(ranked) // self._reduction)])
+            lowest = self._bits[ranked[0]][at]
+            for key in ranked:
+                reason = f"{self._bits[key][at]:.2f} bits per character after {at} steps, the best {lowest:.2f}"
+                verdicts[key] = Verdict(key, key in best, reason)
+            self._left[group] = best
+            del self._looks[group][0]
+        return list(verdicts.values())
 
 
 def _group(step: Step) -> Group:
-    shape = (step.settings["layers"], step.settings["hidden"], step.settings["seed"])
-    return step.kind, step.about.get("lang"), step.about.get("recipe"), *shape
+    return step.kind, *(step.about.get(name) for name in ("lang", "recipe")), *_shape(step.settings)
+
+
+def _shape(settings: Mapping[str, Any]) -> Group:
+    return tuple(settings[name] for name in ("layers", "hidden", "seed", "steps", "evaluations"))
 
 
 def _looks(settings: Mapping[str, Any], pruning: Pruning) -> list[int]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dashboard.files import json_lines
 from ..planning.step import Step
 from ..recipes import TEACHER
-from ..storage import read_result
+from ..storage import json_lines, read_result
 
 OF_A_STUDENT = ("lang", "recipe", "teacher", "assignment", "layers", "hidden", "density", "seed")
 """The settings of a student by which runs are compared: fields of its record."""

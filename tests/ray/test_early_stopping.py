@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -23,9 +22,7 @@ def bits(folder: Path) -> list[tuple[int, float]]:
     return [(line["step"], line["bits_per_character"]) for line in lines if "bits_per_character" in line]
 
 
-@pytest.mark.parametrize("launcher", ["process", pytest.param("train", marks=pytest.mark.slow)])
 def test_the_best_of_two_teachers_students_comes_out_as_it_would_alone(
-    launcher: str,
     cluster: None,
     bert_folder: Path,
     xlmr_folder: Path,
@@ -36,7 +33,7 @@ def test_the_best_of_two_teachers_students_comes_out_as_it_would_alone(
     teachers = [str(bert_folder), str(xlmr_folder)]
     distil = {"steps": 8, "evaluations": 4, "batch_size": 8, "precision": "fp32", "lr": 1e-3, "checkpoint_minutes": 60}
     changed: dict[str, Any] = {"langs": ["sw"], "teachers": teachers, "distil": distil, "pruning": {"enabled": True}}
-    config, plan = plan_of(storage=str(tmp_path / "runs"), execution={"launcher": launcher}, **changed)
+    config, plan = plan_of(storage=str(tmp_path / "runs"), **changed)
     plan = Plan(tuple(step for step in plan if step.kind in ("pack", "distil")), plan.largest_model)
     outcome = carry_out(config, plan, "pruned")
     assert outcome.failed == {} and not outcome.interrupted
@@ -49,7 +46,11 @@ def test_the_best_of_two_teachers_students_comes_out_as_it_would_alone(
     early, late = bits(steps / stopped), bits(steps / winner)
     assert [step for step, _ in early] == [2] and [step for step, _ in late] == [2, 4, 6, 8]
     assert late[0][1] < early[0][1]
-    assert ends[stopped][1] == f"{early[0][1]:.2f} bits per character, the best {late[0][1]:.2f}"
+    assert ends[stopped][1] == f"{early[0][1]:.2f} bits per character after 2 steps, the best {late[0][1]:.2f}"
+    before = (steps / stopped / "metrics.jsonl").read_bytes()
+    again = carry_out(config, plan, "pruned")
+    assert again.states == outcome.states
+    assert (steps / stopped / "metrics.jsonl").read_bytes() == before, "what is known is not measured again"
 
     alone = Plan(tuple(step for step in plan if step.kind == "pack" or step.key == winner), plan.largest_model)
     run_here(alone, tmp_path / "alone")

@@ -178,7 +178,7 @@ RIVALS_TUNED = [step("finetune", rival.about["teacher"], student=rival) for riva
 def racing(told: Told) -> StepSearcher:
     """A searcher of three students that compete, one at a time, their pack being done."""
     plan = Plan((SW_PACK, *RIVALS, *RIVALS_TUNED))
-    halving = Halving(plan, Pruning(enabled=True), {})
+    halving = Halving(plan, Pruning(enabled=True))
     return StepSearcher(plan, [SW_PACK.key], told, places={MODELS: 1}, halving=halving)
 
 
@@ -188,7 +188,7 @@ def test_students_pause_until_all_are_there_and_the_best_goes_on(racing: StepSea
         assert racing.suggest(str(trial)) == {"step": student.key, "pause_at": 20}
         racing.on_trial_complete(str(trial), {"state": "paused", "bits_per_character": bits})
         assert (student.key, "waiting", "saved, until the others that it is compared with are there") in told
-    reason = "{} bits per character, the best 1.50"
+    reason = "{} bits per character after 20 steps, the best 1.50"
     assert told[-4:] == [
         (first.key, "pruned", reason.format("2.50")),
         (RIVALS_TUNED[0].key, "pruned", f"needs {first.title}, which was pruned"),
@@ -215,6 +215,16 @@ def test_a_student_that_fails_or_is_lost_holds_nobody_up(racing: StepSearcher, t
     racing.on_trial_complete("3", {"state": "paused", "bits_per_character": 1.5})
     assert [key for key, state, _ in told if state == "pruned"] == [first.key, RIVALS_TUNED[0].key]
     assert racing.suggest("4") == {"step": third.key}
+
+
+def test_who_lost_in_an_earlier_run_is_not_trained_again(told: Told) -> None:
+    first, second, third = RIVALS
+    plan = Plan((SW_PACK, *RIVALS, *RIVALS_TUNED))
+    measured = {first.key: {20: 2.5}, second.key: {20: 1.5, 100: 1.0}, third.key: {20: 3.5}}
+    done = [SW_PACK.key, second.key, RIVALS_TUNED[2].key]  # the third was trained and tuned by itself once
+    searcher = StepSearcher(plan, done, told, halving=Halving(plan, Pruning(enabled=True), measured))
+    assert [key for key, state, _ in told if state == "pruned"] == [first.key, RIVALS_TUNED[0].key, third.key]
+    assert searcher.suggest("1") == {"step": RIVALS_TUNED[1].key}
 
 
 def test_a_trial_that_is_stopped_from_outside_is_handed_out_again(told: Told) -> None:

@@ -22,8 +22,10 @@ def student(teacher: str, lang: str = "sw", kind: str = "distil", recipe: str = 
     return Step(kind, shape, {}, {}, name, {"lang": lang, "teacher": teacher, "recipe": recipe})
 
 
-def halving(steps: Sequence[Step], finished: Mapping[str, float] | None = None, **settings: Any) -> Halving:
-    return Halving(steps, Pruning(enabled=True, **settings), finished or {})
+def halving(
+    steps: Sequence[Step], measured: Mapping[str, Mapping[int, float]] | None = None, **settings: Any
+) -> Halving:
+    return Halving(steps, Pruning(enabled=True, **settings), measured)
 
 
 def keys(steps: Sequence[Step]) -> list[str]:
@@ -43,7 +45,7 @@ def test_who_goes_on_does_not_depend_on_the_order(order: tuple[int, ...]) -> Non
         assert race.reached(key, BITS[key]) == [], "nobody is judged before all are there"
     verdicts = {verdict.key: verdict for verdict in race.reached(last, BITS[last])}
     assert {key for key, verdict in verdicts.items() if verdict.goes_on} == {FOUR[1].key}
-    assert verdicts[FOUR[2].key].reason == "3.50 bits per character, the best 1.50"
+    assert verdicts[FOUR[2].key].reason == "3.50 bits per character after 20 steps, the best 1.50"
     assert race.pause_at(FOUR[1].key) is None, "who is left alone trains to the end"
 
 
@@ -89,11 +91,32 @@ def test_those_who_wait_are_judged_when_the_last_one_leaves() -> None:
     assert race.leave(FOUR[2].key) == [], "it has left already"
 
 
-def test_one_that_an_earlier_run_has_trained_competes_as_it_is() -> None:
-    race = halving(FOUR[:3], finished={FOUR[0].key: 1.2})
-    assert race.reached(FOUR[1].key, 1.5) == []
-    verdicts = race.reached(FOUR[2].key, 2.5)
-    assert [(verdict.key, verdict.goes_on) for verdict in verdicts] == [(FOUR[1].key, False), (FOUR[2].key, False)]
+def test_what_an_earlier_run_has_measured_need_not_be_trained_again() -> None:
+    first, second, third, _ = keys(FOUR)
+    race = halving(FOUR[:3], {first: {20: 1.9, 100: 1.2}, second: {20: 1.5}})
+    assert race.known() == []
+    verdicts = race.reached(third, 2.5)
+    assert {verdict.key: verdict.goes_on for verdict in verdicts} == {first: False, second: True, third: False}
+    again = halving(FOUR[:3], {first: {20: 1.9, 100: 1.2}, second: {20: 1.5}, third: {20: 2.5}})
+    assert again.known() == verdicts
+    assert again.pause_at(second) is None
+
+
+def test_nobody_waits_for_one_that_is_done_and_of_which_nothing_is_known() -> None:
+    first, second, third, _ = keys(FOUR)
+    race = Halving(FOUR[:3], Pruning(enabled=True), {first: {20: 1.9}}, done=[third])
+    assert [(verdict.key, verdict.goes_on) for verdict in race.reached(second, 1.5)] == [(second, True), (first, False)]
+
+
+def test_several_comparisons_may_be_known_already() -> None:
+    steps = [student(f"{number}") for number in range(9)]
+    measured = {step.key: {10: float(number)} for number, step in enumerate(steps)}
+    for step in steps[:3]:
+        measured[step.key][30] = 3.0 - measured[step.key][10]
+    verdicts = {verdict.key: verdict for verdict in halving(steps, measured, grace=0.1, reduction=3).known()}
+    assert [key for key in keys(steps) if verdicts[key].goes_on] == [steps[2].key]
+    assert verdicts[steps[0].key].reason == "3.00 bits per character after 30 steps, the best 1.00"
+    assert verdicts[steps[5].key].reason == "5.00 bits per character after 10 steps, the best 0.00"
 
 
 def test_equal_students_are_not_all_kept() -> None:
