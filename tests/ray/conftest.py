@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -41,11 +42,14 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def plan_of(tiny_settings: dict[str, Any], bert_folder: Path) -> Callable[..., tuple[RunConfig, Plan]]:
-    """A function planning a tiny sweep: two languages, two densities; keyword arguments change its settings."""
+    """A function planning a tiny sweep: two languages, two densities; keyword arguments change its settings.
 
-    def plan(**changed: Any) -> tuple[RunConfig, Plan]:
+    It runs two steps at a time: each process of a step takes seconds of CPU to import what it needs.
+    """
+
+    def plan(execution: Mapping[str, Any] = MappingProxyType({}), **changed: Any) -> tuple[RunConfig, Plan]:
         settings = {**tiny_settings, "teachers": [str(bert_folder)], "langs": ["sw", "ha"], "densities": [0.05, 0.2]}
-        config = load_config(None, (), changed, settings)
+        config = load_config(None, (), {**changed, "execution": {"max_parallel": 2, **execution}}, settings)
         return config, make_plan(config, gather_facts(config))
 
     return plan

@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bistil_ray.config import RunConfig, to_yaml
-from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
-from bistil_ray.results.records import read_records
+from bistil_ray.results.records import Record, read_records
+from bistil_ray.steps.local import run_here
 
 DEADLINE = 300
 MEASURED = ("latency_ms", "seconds", "time", "model_dir")
@@ -39,22 +41,15 @@ def wait_for(storage: Path, pattern: str, sweep: subprocess.Popen[bytes]) -> Pat
     raise AssertionError(f"no {pattern} after {DEADLINE} seconds")
 
 
-@pytest.fixture
-def config_file(swept: tuple[RunConfig, Plan, Outcome], tmp_path: Path) -> Path:
-    """The sweep that another test carried out undisturbed, to be done again elsewhere with a checkpoint every step."""
-    config = swept[0]
-    distil = config.distil.model_copy(update={"checkpoint_minutes": 1e-9})
-    changed = {"storage": str(tmp_path / "runs"), "name": "killed", "distil": distil, "langs": ("sw",)}
-    file = tmp_path / "config.yaml"
-    file.write_text(to_yaml(config.model_copy(update=changed)))
-    return file
-
-
 @pytest.mark.slow
 def test_a_killed_sweep_is_continued_and_ends_as_if_nothing_had_happened(
-    config_file: Path, swept: tuple[RunConfig, Plan, Outcome], tmp_path: Path
+    plan_of: Callable[..., tuple[RunConfig, Plan]], tiny_settings: dict[str, Any], tmp_path: Path
 ) -> None:
     storage = tmp_path / "runs"
+    distil = {**tiny_settings["distil"], "checkpoint_minutes": 1e-9}  # a checkpoint every step
+    config, plan = plan_of(langs=["sw"], storage=str(storage), name="killed", distil=distil)
+    config_file = tmp_path / "config.yaml"
+    config_file.write_text(to_yaml(config))
     sweep = start(config_file)
     try:
         checkpoint = wait_for(storage, "steps/distil-*/checkpoints/step-*", sweep)
@@ -71,7 +66,8 @@ def test_a_killed_sweep_is_continued_and_ends_as_if_nothing_had_happened(
     steps = [json.loads(line).get("step") for line in (interrupted / "metrics.jsonl").read_text().splitlines()]
     assert steps.count(1) == 1, "the interrupted student began again instead of going on from its checkpoint"
 
-    undisturbed = {record.step: record for record in read_records(swept[2].run) if record.lang == "sw"}
+    results = run_here(plan, tmp_path / "undisturbed")
+    undisturbed = {key: Record.model_validate(end["record"]) for key, end in results.items() if "record" in end}
     records = {record.step: record for record in read_records(storage / "killed")}
     assert records.keys() == undisturbed.keys()
     for key, record in records.items():

@@ -62,6 +62,13 @@ def test_the_best_student_of_each_language_tags_text(swept: Swept) -> None:
         assert f"density {best.density:g}" in (folder / "README.md").read_text()
 
 
+def test_trackers_are_told_of_every_step_but_the_packs(swept: Swept) -> None:
+    _, plan, outcome = swept
+    told = (outcome.run / "trackers" / "tensorboard.txt").read_text().split()
+    assert sorted(told) == sorted(step.key for step in plan if step.kind != "pack")
+    assert len(list((outcome.run / "tensorboard").glob("*/events.out.tfevents.*"))) == len(told)
+
+
 def test_a_cluster_that_was_there_before_is_there_afterwards(swept: Swept) -> None:
     assert ray.is_initialized()
 
