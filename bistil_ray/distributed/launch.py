@@ -19,7 +19,7 @@ from typing import Any
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from ..credentials import masked
 from ..errors import BistilError, ClusterError
@@ -136,7 +136,8 @@ def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     os.environ.setdefault(START_TIMEOUT, str(START_SECONDS))
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"job": job, "slot": slot, "body": body},
+        # Packed, since Train's controller unpacks what it is given: it would take seconds to import what it never uses.
+        train_loop_config={"work": cloudpickle.dumps((job, slot, body))},
         scaling_config=ScalingConfig(
             num_workers=slot.workers if job.trains else 1,
             use_gpu=slot.gpus > 0,
@@ -180,14 +181,16 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | BistilError | SystemExit
     from ray import train
     from ray.train.torch import get_device
 
-    slot: Slot = config["slot"]
+    job: Job
+    slot: Slot
+    body: Body
+    job, slot, body = cloudpickle.loads(config["work"])
     torch.set_num_threads(max(1, int(slot.cpus)))
     place = train.get_context()
     report = _forward(train.report)
     context = RayContext(report, get_device(), place.get_world_rank(), place.get_world_size())
-    body: Body = config["body"]
     try:
-        return body(config["job"], context)
+        return body(job, context)
     except END as end:
         return end
 
