@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import urllib.request
 from collections.abc import Iterator
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import NamedTuple
 
 from bistil_ray.credentials import masked
@@ -17,6 +19,7 @@ from bistil_ray.storage import local_path
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray")
 HUB_TIMEOUT_SECONDS = 3.0
+CLUSTER_TIMEOUT_SECONDS = 1.0
 LEAST_MEMORY_GB = 4.0
 LEAST_DISK_GB = 5.0
 WITHOUT_HUB = "Teachers must be folders, or in the cache"
@@ -33,7 +36,7 @@ class Finding(NamedTuple):
 def examine(storage: str) -> list[Finding]:
     """Carry out every check; ``storage`` is the folder or bucket that runs will be written to."""
     place = _bucket if storage.startswith(SCHEMES) else _disk
-    return [*_versions(), _ray(), *_devices(), _memory(), place(storage), _hub()]
+    return [*_versions(), _ray(), *_ray_cluster(), *_devices(), _memory(), place(storage), _hub()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -52,6 +55,28 @@ def _ray() -> Finding:
     except ImportError as problem:
         return Finding("ray parts", "problem", f"cannot be imported: {problem} (ray[default,data,train,tune])")
     return Finding("ray parts", "ok", "tune, train and data can be imported")
+
+
+def _ray_cluster() -> Iterator[Finding]:
+    """Look for the trace of a cluster that was killed: Ray Train asks there about its processes, and waits in vain."""
+    try:
+        from ray._common.utils import get_ray_address_file
+    except ImportError:
+        return
+    trace = Path(get_ray_address_file(None))
+    if not trace.exists():
+        return
+    address = trace.read_text().strip()
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=CLUSTER_TIMEOUT_SECONDS).close()
+    except (OSError, ValueError):
+        found = (
+            f"nothing answers at {address}, which {trace} names. With Ray Train (GPUs or several workers) every step "
+        )
+        yield Finding("ray cluster", "note", f"{found}waits 12 seconds for it; `ray stop` forgets it")
+    else:
+        yield Finding("ray cluster", "ok", f"one answers at {address}: a sweep joins it with --address {address}")
 
 
 def _devices() -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -54,3 +55,22 @@ def test_a_bucket_is_tried(bistil: Bistil, bucket: str) -> None:
     for place, state in ((bucket, "ok"), (bucket.replace("//bucket", "//nobody"), "problem")):
         findings = {line["check"]: line for line in json.loads(bistil("doctor", "--storage", place, "--json").stdout)}
         assert findings["storage"]["state"] == state
+
+
+def test_the_trace_of_a_killed_ray_cluster_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    trace = tmp_path / "ray" / "ray_current_cluster"
+
+    def found() -> list[tuple[str, str]]:
+        findings = checks.examine(str(tmp_path))
+        return [(finding.state, finding.found) for finding in findings if finding.check == "ray cluster"]
+
+    assert found() == []
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        trace.write_text(address)
+        assert found() == [("ok", f"one answers at {address}: a sweep joins it with --address {address}")]
+    ((state, words),) = found()
+    assert state == "note"
+    assert f"nothing answers at {address}, which {trace} names" in words and "`ray stop`" in words
