@@ -1,8 +1,8 @@
 """What a sweep costs beside its steps: plans of several sizes are carried out with steps that do nothing.
 
-``python -m benchmarks.machinery [--steps 100,1000,3000] [--json]`` prints, for each size, seconds per step (over all of
-them, the first and the last tenth), seconds before the first step's end and after the last's, the driver's peak memory,
-files in the run's folder, and the seconds that planning and a rerun take.
+``python -m benchmarks.machinery [--steps 100,1000,3000] [--launcher process|train] [--json]`` prints, for each size,
+seconds per step (over all of them, the first and the last tenth), seconds before the first step's end and after the
+last's, the driver's peak memory, files in the run's folder, and the seconds that planning and a rerun take.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ STEPS_PER_LANGUAGE = 1 + TEACHERS * (2 + len(DENSITIES))
 """A pack; for each teacher an evaluation, a student, and a fine-tuning at each density."""
 
 
-def plan_of(steps: int, storage: Path) -> tuple[RunConfig, Plan]:
+def plan_of(steps: int, storage: Path, launcher: str) -> tuple[RunConfig, Plan]:
     """Plan a sweep over made-up inputs that has about ``steps`` steps: as many languages as that takes."""
     langs = sorted(NAMES.keys() - {"en"})[: max(1, round(steps / STEPS_PER_LANGUAGE))]
     names = [f"teacher-{n}" for n in range(TEACHERS)]
     config = load_config(
         defaults={
             "langs": langs, "teachers": names, "corpora": "corpora", "task_data": "ner", "densities": DENSITIES,
-            "storage": str(storage), "execution": {"max_parallel": 2},
+            "storage": str(storage), "execution": {"max_parallel": 2, "launcher": launcher},
         }
     )  # fmt: skip
     tokenizer = Input("tokenizer", "tokenizer")
@@ -84,7 +84,7 @@ def _record(job: Job, model: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure(steps: int, storage: Path) -> dict[str, Any]:
+def measure(steps: int, storage: Path, launcher: str) -> dict[str, Any]:
     """Plan, sweep, and sweep again; give what each cost."""
     from bistil_ray.distributed.progress import Board
     from bistil_ray.distributed.sweep import run_sweep
@@ -96,7 +96,7 @@ def measure(steps: int, storage: Path) -> dict[str, Any]:
         return time.monotonic() - began
 
     began = time.monotonic()
-    config, plan = plan_of(steps, storage)
+    config, plan = plan_of(steps, storage, launcher)
     planned, run = time.monotonic() - began, storage / "made-up"
     took, memory, files = sweep(), _peak_megabytes(), sum(1 for _ in run.rglob("*"))
     ends = sorted(mark.stat().st_mtime for mark in storage.glob("steps/*/DONE"))
@@ -130,6 +130,7 @@ def main() -> None:
     """Measure each size in a process and a folder of its own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.machinery", description=__doc__)
     parser.add_argument("--steps", default="100,1000,3000", help="sizes of the plans, about")
+    parser.add_argument("--launcher", default="process", help="where steps run: in their trial's process, or Ray Train")
     parser.add_argument("--json", action="store_true", help="print data instead of a table")
     options = parser.parse_args()
     rows = []
@@ -138,7 +139,7 @@ def main() -> None:
             tempfile.TemporaryDirectory() as storage,
             ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone,
         ):
-            rows.append(alone.submit(measure, steps, Path(storage)).result())
+            rows.append(alone.submit(measure, steps, Path(storage), options.launcher).result())
     print(json.dumps(rows, indent=2)) if options.json else show(rows)
 
 

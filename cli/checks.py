@@ -9,7 +9,6 @@ import socket
 import urllib.request
 from collections.abc import Iterator
 from importlib import import_module, metadata
-from pathlib import Path
 from typing import NamedTuple
 
 from bistil_ray.credentials import masked
@@ -58,15 +57,13 @@ def _ray() -> Finding:
 
 
 def _ray_cluster() -> Iterator[Finding]:
-    """Look for the trace of a cluster that was killed: Ray Train asks there about its processes, and waits in vain."""
     try:
-        from ray._common.utils import get_ray_address_file
+        from bistil_ray.distributed.joining import last_started_cluster
     except ImportError:
+        return  # told by another check
+    if (found := last_started_cluster()) is None:
         return
-    trace = Path(get_ray_address_file(None))
-    if not trace.exists():
-        return
-    address = trace.read_text().strip()
+    address, trace = found
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=CLUSTER_TIMEOUT_SECONDS).close()

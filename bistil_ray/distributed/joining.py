@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import grpc
 import ray
+from ray._common.utils import get_ray_address_file
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
@@ -21,6 +23,16 @@ HOW_TO_GIVE_A_TOKEN = (
 def cluster_to_join(address: str | None) -> str | None:
     """Give the address of the cluster that ``--address`` or, inside a Ray job, the environment names, if any."""
     return address if address is not None else os.environ.get("RAY_ADDRESS")
+
+
+def last_started_cluster() -> tuple[str, Path] | None:
+    """Give the address of the cluster that was started last on this machine, as Ray keeps it in a file, and that file.
+
+    ``ray stop`` removes it; where a cluster was killed it stays, and Ray's state API, which Ray Train asks when a step
+    ends, waits there for an answer.
+    """
+    trace = Path(get_ray_address_file(None))
+    return (trace.read_text(encoding="utf-8").strip(), trace) if trace.exists() else None
 
 
 def join(address: str) -> None:
