@@ -145,8 +145,11 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
 
 
 def places_for(slot: Slot, parallel: int) -> dict[str, int]:
-    """Give how many steps of each kind run side by side; beside GPUs as many packs again, on the cores that idle."""
-    return {MODELS: parallel, PACKS: parallel} if slot.gpus else {MODELS: parallel}
+    """Give how many steps of each kind run side by side; beside GPUs as many packs again, on the cores that idle.
+
+    But where trials train by themselves every trial holds a device, that of a pack too.
+    """
+    return {MODELS: parallel, PACKS: parallel} if slot.gpus and slot.launcher == "train" else {MODELS: parallel}
 
 
 def _slot_to_come(execution: Execution) -> tuple[Slot, int]:

@@ -55,6 +55,8 @@ def test_beside_gpus_half_of_the_cores_is_left_for_as_many_packs() -> None:
     assert slot.cpus * parallel == 32
     assert places_for(slot, parallel) == {"models": 4, "packs": 4}
     assert places_for(*find_slot(Execution(), cpus(64), PLAN)) == {"models": 4}, "without GPUs all need the same cores"
+    alone = find_slot(Execution(launcher="process"), gpus(4), PLAN)
+    assert places_for(*alone) == {"models": 4}, "each of these trials holds a GPU, whatever it does"
 
 
 def test_fractions_of_a_gpu_let_steps_share_one() -> None:
