@@ -39,8 +39,8 @@ def competes(step: Step) -> bool:
 class Halving:
     """The state of all competitions of a run: who is left, and with how many bits per character after which step.
 
-    Students compete that differ in their teachers alone: bits per character say little across shapes (layers, width)
-    and recipes, and seeds are there to be averaged.
+    Students compete that differ in their teachers alone, these being of one shape too: bits per character say little
+    across depths, widths and recipes, and seeds are there to be averaged.
     """
 
     def __init__(
@@ -110,11 +110,9 @@ class Halving:
 
 
 def _group(step: Step) -> Group:
-    return step.kind, *(step.about.get(name) for name in ("lang", "recipe")), *_shape(step.settings)
-
-
-def _shape(settings: Mapping[str, Any]) -> Group:
-    return tuple(settings[name] for name in ("layers", "hidden", "seed", "steps", "evaluations"))
+    settings = (step.settings[name] for name in ("layers", "hidden", "seed", "steps", "evaluations"))
+    # What a step costs tells the shape of its teacher, too.
+    return step.kind, step.about.get("lang"), step.about.get("recipe"), *settings, step.flops
 
 
 def _looks(settings: Mapping[str, Any], pruning: Pruning) -> list[int]:

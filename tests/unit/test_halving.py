@@ -16,10 +16,12 @@ LOOK = 20
 """The first of the steps after which students are compared."""
 
 
-def student(teacher: str, lang: str = "sw", kind: str = "distil", recipe: str = "bistil", **settings: Any) -> Step:
+def student(
+    teacher: str, lang: str = "sw", kind: str = "distil", recipe: str = "bistil", flops: float = 1e12, **settings: Any
+) -> Step:
     shape = {"layers": 2, "hidden": 32, "seed": 0, "steps": 100, "evaluations": 10, **settings}
     name = "-".join(map(str, (teacher, lang, recipe, *settings.values())))
-    return Step(kind, shape, {}, {}, name, {"lang": lang, "teacher": teacher, "recipe": recipe})
+    return Step(kind, shape, {}, {}, name, {"lang": lang, "teacher": teacher, "recipe": recipe}, flops=flops)
 
 
 def halving(
@@ -68,9 +70,10 @@ def test_languages_shapes_recipes_seeds_and_kinds_do_not_compete() -> None:
         student("b", hidden=16),
         student("b", seed=1),
         student("b", kind="merge"),
+        student("c", flops=2e12),  # its teacher is deeper
     ]
     race = halving([FOUR[0], *others])
-    assert [race.pause_at(step.key) for step in (FOUR[0], *others)] == [None] * 7
+    assert [race.pause_at(step.key) for step in (FOUR[0], *others)] == [None] * 8
     assert halving(FOUR[:2]).pause_at(FOUR[0].key) == LOOK, "teachers do"
 
 
