@@ -25,6 +25,7 @@ NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
 """What the system says of a full disk; libraries pass it on in errors of all kinds."""
 DONE = "DONE"
 RESULT = "result.json"
+METRICS = "metrics.jsonl"
 LONGEST_PATH, LONGEST_NAME = 4000, 255
 """Bytes that file systems take; a path gets a little longer by what is written below it."""
 
@@ -170,6 +171,12 @@ def json_lines(text: str | None) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(value, dict):
             yield value
+
+
+def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
+    """Give the lines that a step has reported so far, as far as they are whole; none where it has reported nothing."""
+    file = folder / METRICS
+    return json_lines(file.read_text(encoding="utf-8", errors="replace") if file.exists() else None)
 
 
 def is_done(folder: Path) -> bool:

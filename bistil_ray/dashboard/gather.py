@@ -9,14 +9,12 @@ from typing import Any
 from ..config_sources import parse_yaml
 from ..results.records import RESULTS, Record, parse_records
 from ..results.tables import best_per_language
-from ..storage import DONE, RESULT, json_lines
+from ..storage import DONE, METRICS, RESULT, json_lines
 from .checked import PLAN, SETTINGS, STATUS, checked
 from .checked import RESULT as STEP_RESULT
 from .curves import MOST_CURVES, Curve, curves_of, worth_a_curve
 from .files import RunFiles
 from .progress import StepState, state_of
-
-METRICS = "metrics.jsonl"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ..results.records import RESULTS
 from ..run_storage import RunStorage, storage_at
 from ..steps.context import Context, Job
-from ..storage import RESULT
+from ..storage import METRICS, RESULT
 from ..train.state import checkpoints
 from .launch import Body
 from .nodes import check_view
@@ -58,7 +58,7 @@ class KeptRun:
 
     def fetch_result(self, step: str) -> None:
         """Bring the result of a finished step here, and what it reported."""
-        self._storage.fetch(f"steps/{step}/{file}" for file in (RESULT, "metrics.jsonl"))
+        self._storage.fetch(f"steps/{step}/{file}" for file in (RESULT, METRICS))
 
     def publish(self, pause: float = 0.0) -> None:
         """Publish the run, but not within ``pause`` seconds of the last time; Tune's own files stay here."""

@@ -31,11 +31,11 @@ class StepSearcher(Searcher):
     """Hands out the steps of ``plan`` that are not in ``done``, each after the steps it needs.
 
     ``outcome(step, state, reason)`` is told when a step is running, done, failed, pruned or skipped, and that it waits
-    again when its process was lost or told to end. A step that needs a failed one is skipped, one that needs a pruned
-    one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that are ready too, as
-    one trial; what failed there, or lost its process, is handed out again by itself. No more trials run at a
-    time than ``places`` has of each kind. Students that compete in ``halving`` pause to be compared: the better ones
-    are handed out again, the others pruned.
+    again when it paused or its process was lost or told to end. A step that needs a failed one is skipped, one that
+    needs a pruned one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that
+    are ready too, as one trial; what failed there, or lost its process, is handed out again by itself. No more trials
+    run at a time than ``places`` has of each kind. Students that compete in ``halving`` pause to be compared: the
+    better ones are handed out again, the others pruned.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ from ..results.records import RESULTS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
 from ..steps.examination import earlier_measures
 from ..steps.run import run_step
-from ..storage import read_result, write_json, write_text
+from ..storage import METRICS, read_result, write_json, write_text
 from ..trackers.telling import Trackers
 from .keeping import KeptRun, run_kept
 from .launch import Body, patience, quiet, run_trial
@@ -221,7 +221,7 @@ def _halving(plan: Plan, done: Sequence[str], config: RunConfig, run: Path) -> H
     if not config.pruning.enabled:
         return None
     students = [step.key for step in plan if competes(step)]
-    storage_at(config.storage).fetch(f"steps/{key}/metrics.jsonl" for key in students)
+    storage_at(config.storage).fetch(f"steps/{key}/{METRICS}" for key in students)
     measured = _at_once(earlier_measures, [run.parent / "steps" / key for key in students])
     return Halving(plan, config.pruning, dict(zip(students, measured, strict=True)), done)
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from ..data.masking import MaskingVocabulary
 from ..evaluate.language_model import bits_per_character
 from ..planning.halving import examined_at
-from ..storage import json_lines, read_result
+from ..storage import read_metrics, read_result
 from ..train.loop import Progress
 from .blocks import held_out_blocks
 from .context import Context
@@ -29,9 +29,8 @@ class Paused(Exception):
 
 def earlier_measures(folder: Path) -> dict[int, float]:
     """Give the bits per character that a step has reported so far, by the step of the optimiser."""
-    metrics = folder / "metrics.jsonl"
-    text = metrics.read_text(encoding="utf-8", errors="replace") if metrics.exists() else ""
-    return {line["step"]: line["bits_per_character"] for line in json_lines(text) if "bits_per_character" in line}
+    lines = (line for line in read_metrics(folder) if "bits_per_character" in line)
+    return {line["step"]: line["bits_per_character"] for line in lines}
 
 
 class Examination:

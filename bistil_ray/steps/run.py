@@ -16,7 +16,7 @@ from typing import Any
 from ..credentials import MaskingFormatter
 from ..locks import LOCK, locked_in_turn
 from ..planning.step import Step
-from ..storage import append_line, is_done, mark_done, read_result, told_when_full
+from ..storage import METRICS, append_line, is_done, mark_done, read_result, told_when_full
 from .context import Context, Job
 from .device_memory import forget_peak, peak_memory
 
@@ -83,7 +83,7 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
     began, clock = time.time(), time.monotonic()
     log = job.folder / (f"log-{context.rank}.txt" if context.rank else "log.txt")
     with _logging_to(log), told_when_full(job.folder):
-        result = _runner(job.kind)(job, _Recording(context, job.folder / "metrics.jsonl"))
+        result = _runner(job.kind)(job, _Recording(context, job.folder / METRICS))
         finished = began + time.monotonic() - clock  # whatever the wall clock was set to meanwhile
         facts = {"kind": job.kind, "about": dict(job.about), "started": began, "finished": finished}
         result = {**result, **facts, **peak_memory(context.device)}

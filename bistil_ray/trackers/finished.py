@@ -9,7 +9,7 @@ from typing import Any
 
 from ..planning.step import Step
 from ..recipes import TEACHER
-from ..storage import json_lines, read_result
+from ..storage import read_metrics, read_result
 
 OF_A_STUDENT = ("lang", "recipe", "teacher", "assignment", "layers", "hidden", "density", "seed")
 """The settings of a student by which runs are compared: fields of its record."""
@@ -60,8 +60,6 @@ def read_finished(step: Step, folder: Path, run: str) -> FinishedStep:
     """Read the finished step in ``folder``; ``run`` is the name of the run."""
     result = read_result(folder)
     record: Mapping[str, Any] = result.get("record") or {}
-    metrics = folder / "metrics.jsonl"
-    text = metrics.read_text(encoding="utf-8", errors="replace") if metrics.exists() else ""
     chosen = {name: record[name] for name in OF_A_STUDENT if record.get(name) is not None}
     return FinishedStep(
         run=run,
@@ -70,7 +68,7 @@ def read_finished(step: Step, folder: Path, run: str) -> FinishedStep:
         kind=step.kind,
         about=dict(_plain({**step.about, **chosen})),
         settings=dict(_plain(step.settings)),
-        points=tuple(points_of(json_lines(text))),
+        points=tuple(points_of(read_metrics(folder))),
         figures=dict(_figures(record or result)),
         is_student=bool(record) and record["recipe"] != TEACHER,
         started=result.get("started", 0.0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,8 @@ from safetensors.torch import load_file
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
+from bistil_ray.steps.examination import earlier_measures
 from bistil_ray.steps.local import run_here
-
-
-def bits(folder: Path) -> list[tuple[int, float]]:
-    """The steps at which a student was measured, and its bits per character."""
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [(line["step"], line["bits_per_character"]) for line in lines if "bits_per_character" in line]
 
 
 def test_the_best_of_two_teachers_students_comes_out_as_it_would_alone(
@@ -43,10 +37,10 @@ def test_the_best_of_two_teachers_students_comes_out_as_it_would_alone(
     ends = {key: outcome.states[key] for key in students}
     (stopped,) = (key for key, (state, _) in ends.items() if state == "pruned")
     (winner,) = (key for key, (state, _) in ends.items() if state == "done")
-    early, late = bits(steps / stopped), bits(steps / winner)
-    assert [step for step, _ in early] == [2] and [step for step, _ in late] == [2, 4, 6, 8]
-    assert late[0][1] < early[0][1]
-    assert ends[stopped][1] == f"{early[0][1]:.2f} bits per character after 2 steps, the best {late[0][1]:.2f}"
+    early, late = earlier_measures(steps / stopped), earlier_measures(steps / winner)
+    assert list(early) == [2] and list(late) == [2, 4, 6, 8]
+    assert late[2] < early[2]
+    assert ends[stopped][1] == f"{early[2]:.2f} bits per character after 2 steps, the best {late[2]:.2f}"
     before = (steps / stopped / "metrics.jsonl").read_bytes()
     again = carry_out(config, plan, "pruned")
     assert again.states == outcome.states

@@ -57,11 +57,11 @@ def told(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return result, metrics
 
 
-def assert_same(one: Path, other: Path, model: str = "student") -> None:
+def assert_same(one: Path, other: Path) -> None:
     assert told(one) == told(other)
     files = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
     assert files == {path.relative_to(other) for path in other.rglob("*") if path.is_file()}
-    assert_same_weights(one / model, other / model)
+    assert_same_weights(one / "student", other / "student")
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -119,11 +119,25 @@ class Power(Exception):
     """What goes out when it is cut."""
 
 
+def run(job: Job, context: Context) -> str:
+    """Run a step until its power is cut."""
+    try:
+        run_step(job, context)
+    except Power:
+        return "cut"
+    return "done"
+
+
+def often_saved(jobs: list[Job]) -> list[Job]:
+    """The same steps with a checkpoint after every batch."""
+    return [replace(job, runtime={"accumulation": 1, "checkpoint_minutes": 0}) for job in jobs]
+
+
 def test_a_failure_is_ones_own_and_who_is_behind_comes_up_again(
     plan_students: Callable[..., list[Step]], tmp_path: Path
 ) -> None:
-    jobs = ready(plan_students("recipes=[bistil]", "layers=[4,2,1]"), tmp_path / "apart", tmp_path / "beside")
-    jobs = [replace(job, runtime={"accumulation": 1, "checkpoint_minutes": 0}) for job in jobs]
+    plan = plan_students("recipes=[bistil]", "layers=[4,2,1]")
+    jobs = often_saved(ready(plan, tmp_path / "apart", tmp_path / "beside"))
     first, second, third = (job.folder.name for job in jobs)
     cut_at = {first: 2, second: 4}
     order: list[tuple[str, int]] = []
@@ -133,13 +147,6 @@ def test_a_failure_is_ones_own_and_who_is_behind_comes_up_again(
             order.append((metrics["of"], metrics["step"]))
         if cut_at.get(metrics["of"]) == metrics["step"]:
             raise Power
-
-    def run(job: Job, context: Context) -> str:
-        try:
-            run_step(job, context)
-        except Power:
-            return "cut"
-        return "done"
 
     assert run_side_by_side(jobs, LocalContext(report), run) == ["cut", "cut", "done"]
     assert order[:6] == [(first, 1), (second, 1), (third, 1), (first, 2), (second, 2), (third, 2)]
@@ -193,8 +200,7 @@ def test_densities_cut_off_side_by_side_go_on(
     phase: str, plan_students: Callable[..., list[Step]], tmp_path: Path
 ) -> None:
     plan = plan_students(*DENSITIES, "recipes=[bistil]", phase=2)
-    jobs = ready(plan, tmp_path / "apart", tmp_path / "beside", "finetune")
-    jobs = [replace(job, runtime={"accumulation": 1, "checkpoint_minutes": 0}) for job in jobs]
+    jobs = often_saved(ready(plan, tmp_path / "apart", tmp_path / "beside", "finetune"))
     order: list[tuple[int, str, int]] = []
     cut = [(phase, 2)]
     numbers = {job.folder.name: number for number, job in enumerate(jobs)}
@@ -204,13 +210,6 @@ def test_densities_cut_off_side_by_side_go_on(
             order.append((numbers[metrics["of"]], metrics["phase"], metrics["step"]))
             if order[-1][1:] in cut:
                 raise Power
-
-    def run(job: Job, context: Context) -> str:
-        try:
-            run_step(job, context)
-        except Power:
-            return "cut"
-        return "done"
 
     assert run_side_by_side(jobs, LocalContext(report), run) == ["cut"] * 3
     order.clear()
