@@ -217,7 +217,7 @@ class Execution(Section):
     autoscaling: bool = False
     """The cluster starts nodes when they are asked for: count on ``max_parallel`` steps, whatever is there now."""
     launcher: Literal["auto", "process", "train"] = "auto"
-    """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``process`` for one worker on a CPU machine."""
+    """``train`` is Ray Train, ``process`` the trial itself; ``auto`` is ``train`` where a step has several workers."""
     share_teacher: bool = False
     """Train what sees the same batches in one process, where the teacher reads each batch once for all: in phase 1 the
     students of one teacher, language and seed; in phase 2 the densities of one student, whose dense epochs are done

@@ -68,7 +68,7 @@ def _ray_cluster() -> Iterator[Finding]:
     try:
         socket.create_connection((host, int(port)), timeout=CLUSTER_TIMEOUT_SECONDS).close()
     except (OSError, ValueError):
-        cost = "With Ray Train (GPUs or several workers) every step waits 12 seconds for it; `ray stop` forgets it"
+        cost = "With Ray Train (--workers above 1) every step waits 12 seconds for it; `ray stop` forgets it"
         yield Finding("ray cluster", "note", f"nothing answers at {address}, which {trace} names. {cost}")
     else:
         yield Finding("ray cluster", "ok", f"one answers at {address}: a sweep joins it with --address {address}")

@@ -18,10 +18,10 @@ from bistil_ray.distributed.launch import START_TIMEOUT
 
 from ..several_nodes.clusters import add_node, local_cluster
 from ..tiny import end, wait_for_file, wait_until
-from .scenarios import ONE_BY_ONE, RARELY, TRAIN, Bench, Row
+from .scenarios import ONE_BY_ONE, RARELY, Bench, Row
 
 NO_ROOM_SECONDS = "30"
-"""How long Ray Train waits for workers here, three times."""
+"""How long a step waits for a node that has room here, three times."""
 CPUS = 2
 """Cores of the node that trains."""
 
@@ -31,7 +31,7 @@ def node_lost(bench: Bench) -> list[Row]:
     os.environ[START_TIMEOUT] = NO_ROOM_SECONDS
     with _drivers_on_the_head() as cluster:
         node = add_node(cluster, CPUS)
-        tiny = bench.sweep("nodes", *TRAIN, *ONE_BY_ONE, "--address", cluster.address)
+        tiny = bench.sweep("nodes", *ONE_BY_ONE, "--address", cluster.address)
         sweep = tiny.start()
         wait_for_file(tiny, "steps/distil-*/checkpoints/step-*", sweep)
         events = tiny.events()
@@ -57,7 +57,7 @@ def node_drained(bench: Bench) -> Row:
     """Let Ray drain the node that trains, as before a spot machine goes; remove it when the step has saved."""
     with _drivers_on_the_head() as cluster:
         node: Any = add_node(cluster, CPUS)
-        tiny = bench.sweep("drained", *TRAIN, *ONE_BY_ONE, *RARELY, "--address", cluster.address)
+        tiny = bench.sweep("drained", *ONE_BY_ONE, *RARELY, "--address", cluster.address)
         sweep = tiny.start()
         wait_until(lambda: len(tiny.lines("distil")) > 3, sweep)
         before, events, began = tiny.finished(), tiny.events(), time.monotonic()
@@ -76,7 +76,7 @@ def node_drained(bench: Bench) -> Row:
 
 @contextmanager
 def _drivers_on_the_head() -> Iterator[Cluster]:
-    """Start a head that has room for the drivers of trials and for no worker: half of its only CPU is taken."""
+    """Start a head that has room for what trains nowhere but on other nodes: half of its only CPU is taken."""
     with local_cluster(cpus=1) as cluster, ray.init(address=cluster.address):
         half = ray.remote(num_cpus=0.5, resources={"node:__internal_head__": 0.001})(_Placeholder).remote()
         ray.get(half.__ray_ready__.remote())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from ..errors import ClusterError, ConfigError
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..settings import Execution
+from .gpu_share import MOST, GpuRoom
 from .joining import cluster_to_join, join
-from .launch import Slot
 from .searcher import MODELS, PACKS
+from .slot import Slot
 
 STARTS = 4
 """Attempts to start a local cluster."""
@@ -86,7 +88,7 @@ def _start_local(execution: Execution) -> None:
                 log_to_driver=False,
                 logging_level="ERROR",
                 # What a lost trial leaves of Ray Train is cleaned up through the dashboard; nothing else needs it.
-                include_dashboard=execution.launcher == "train" or execution.workers > 1 or torch.cuda.is_available(),
+                include_dashboard=_launcher(execution) == "train",
                 object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
             )
             return
@@ -118,38 +120,55 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
             f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, "
             f"but the cluster has {resources.gpus:g} (if it grows on demand: --set execution.autoscaling=true)"
         )
-    simple = workers == 1 and resources.gpus == 0 and resources.nodes == 1
-    launcher = execution.launcher if execution.launcher != "auto" else ("process" if simple else "train")
-    if launcher == "process" and workers > 1:
-        raise ConfigError(f"--workers {workers} needs Ray Train: set execution.launcher to train or auto")
     # A quarter of the machine for each step, but whole cores: small students gain little from more threads. Beside a
     # GPU half of its cores: the other half reads, tokenises and packs.
     share = 2 * max(1.0, resources.gpus / gpus) if gpus else 4.0 * workers
     cpus = max(1.0, resources.cpus // share)
     by_cpu = int(resources.cpus // (cpus * workers))
     by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
-    by_memory = (
-        int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, execution))
-        if resources.memory
-        else by_cpu
-    )
     if by_cpu < 1:
         raise ConfigError(
             f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g} "
             "(if it grows on demand: --set execution.autoscaling=true)"
         )
-    parallel = max(1, min(by_cpu, by_gpu, max(1, by_memory)))
-    if execution.max_parallel is not None:
-        parallel = min(parallel, execution.max_parallel)
-    return Slot(launcher, workers, cpus, gpus), parallel
+    parallel = min(by_cpu, by_gpu, _most_at_once(execution, resources, plan))
+    return Slot(_launcher(execution), workers, cpus, gpus), max(1, parallel)
 
 
-def places_for(slot: Slot, parallel: int) -> dict[str, int]:
-    """Give how many steps of each kind run side by side; beside GPUs as many packs again, on the cores that idle.
+def places_for(
+    execution: Execution, resources: Resources, plan: Plan, slot: Slot, parallel: int
+) -> tuple[dict[str, int], GpuRoom | None]:
+    """Give how many steps of each kind run side by side at the most, and what deals out GPUs where trials hold them.
 
-    But where trials train by themselves every trial holds a device, that of a pack too.
+    ``parallel`` steps have a GPU each, or their given share of one, and more if they turn out to need less. Beside GPUs
+    there are as many packs again, on the cores that idle.
     """
-    return {MODELS: parallel, PACKS: parallel} if slot.gpus and slot.launcher == "train" else {MODELS: parallel}
+    if not slot.gpus:
+        return {MODELS: parallel}, None
+    if slot.launcher == "train":
+        return {MODELS: parallel, PACKS: parallel}, None
+    if execution.gpus_per_worker is not None:
+        return {MODELS: parallel, PACKS: parallel}, GpuRoom(parallel * slot.gpus, slot.gpus)
+    most = min(MOST, int(slot.cpus))
+    together = min(parallel * most, _most_at_once(execution, resources, plan))
+    return {MODELS: together, PACKS: parallel}, GpuRoom(parallel, most=most)
+
+
+def _launcher(execution: Execution) -> str:
+    """Ray Train where a step has several workers; one alone trains in the trial's own process."""
+    if execution.launcher == "process" and execution.workers > 1:
+        raise ConfigError(f"--workers {execution.workers} needs Ray Train: set execution.launcher to train or auto")
+    if execution.launcher == "auto":
+        return "train" if execution.workers > 1 else "process"
+    return execution.launcher
+
+
+def _most_at_once(execution: Execution, resources: Resources, plan: Plan) -> int:
+    """Give how many steps the memory of the nodes has room for, as far as it is known, and the user wants."""
+    most = sys.maxsize if execution.max_parallel is None else execution.max_parallel
+    if resources.memory:
+        most = min(most, int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, execution)))
+    return max(1, most)
 
 
 def _slot_to_come(execution: Execution) -> tuple[Slot, int]:
@@ -159,9 +178,7 @@ def _slot_to_come(execution: Execution) -> tuple[Slot, int]:
             "execution.autoscaling is true, and what the cluster will grow to cannot be seen: give --gpus-per-worker "
             "(0 on CPU nodes) and --max-parallel"
         )
-    if execution.launcher == "process":
-        raise ConfigError("execution.launcher is process, but execution.autoscaling needs Ray Train: set train or auto")
-    return Slot("train", execution.workers, 1.0, execution.gpus_per_worker), execution.max_parallel
+    return Slot(_launcher(execution), execution.workers, 1.0, execution.gpus_per_worker), execution.max_parallel
 
 
 def _bytes_per_step(plan: Plan, execution: Execution) -> float:

@@ -1,42 +1,85 @@
-"""How many steps a GPU has the memory for, told by what finished steps took of theirs."""
+"""Which share of a GPU a trial gets: all of one, until a step of its sort has told what memory that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..planning.step import Step
 
 BESIDE = 0.7e9
 """Bytes that CUDA and its libraries take in each process, which torch does not count."""
 USABLE = 0.9
-"""Share of a GPU's memory that is dealt out: what is free lies in pieces."""
+"""Share of a GPU's memory that is dealt out: what is free lies in pieces, and languages differ in vocabulary."""
 MOST = 8
 """More processes than these take turns rather than fill what one leaves idle."""
+PARTS = 10_000
+"""Ray deals out ten-thousandths of a GPU."""
+OF_NO_ACCOUNT = {"lang", "density", "seed"}
+"""What tells steps of one sort apart, which take about the same memory."""
 
 
-class GpuShare:
-    """The most memory of a GPU that training steps took; known when one of each kind has ended."""
+class Share(NamedTuple):
+    """How much of a GPU a trial holds, and why it is not all of one."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
-        """Wait for one step of each kind among ``steps`` that trains."""
-        self._awaited = {step.kind for step in steps if step.runtime}
-        self._most, self._whole = 0.0, 0.0
+    gpus: float
+    reason: str = ""
 
-    def advice(self, step: Step, figures: Mapping[str, Any], gpus: float) -> str | None:
-        """Take note of a finished step's figures; say once how many steps could share a GPU, if more than do.
 
-        ``gpus`` is what each worker has of one now. Another share changes no result, so a run may go on with it.
-        """
-        if not self._awaited or "device_memory" not in figures:
+class GpuRoom:
+    """Deals out the GPUs of a cluster: trials get ``share`` of one, or what their memory is measured to need.
+
+    Without a ``share`` a trial has a GPU to itself until one of its sort (kind, teacher, recipe, shape, number of steps
+    in the process) has ended; then as many share one as its memory has room for, and no more than ``most``. A pack
+    needs none.
+    """
+
+    def __init__(self, gpus: float, share: float | None = None, most: int = MOST) -> None:
+        """Deal out so many ``gpus``, all of them alike."""
+        self._gpus, self._fixed, self._most = gpus, share, most
+        self._bytes: dict[Hashable, float] = {}
+        self._whole = float("inf")
+        self._taken: dict[str, float] = {}
+
+    def take(self, trial_id: str, steps: Sequence[Step], alone: bool = False) -> Share | None:
+        """Give a trial of ``steps`` its share, all of a GPU if it is to be ``alone``; None while there is no room."""
+        share = self._share_of(steps, alone)
+        if sum(self._taken.values()) + share.gpus > self._gpus + 1 / PARTS:
             return None
-        self._most = max(self._most, figures["device_memory"])
-        self._whole = figures["device_memory_total"]
-        self._awaited.discard(step.kind)
-        fitting = min(MOST, int(USABLE * self._whole / (self._most + BESIDE)))
-        if self._awaited or fitting <= 1 / gpus:
-            return None
-        return (
-            f"steps took up to {self._most / 1e9:.1f} of the {self._whole / 1e9:.0f} GB of their GPU: {fitting} would "
-            f"share one with --gpus-per-worker {100 // fitting / 100:g} (interrupt, and run the same command with it)"
-        )
+        self._taken[trial_id] = share.gpus
+        return share
+
+    def leave(self, trial_id: str) -> None:
+        """Take a trial's share back."""
+        self._taken.pop(trial_id, None)
+
+    def shares(self, trial_id: str) -> bool:
+        """Tell whether a trial shares its GPU with others because of what was measured."""
+        return self._fixed is None and 0 < self._taken.get(trial_id, 0.0) < 1
+
+    def learn(self, steps: Sequence[Step], figures: Mapping[str, Any]) -> None:
+        """Take note of what a trial of ``steps`` that ended took of its GPU's memory, if it says so."""
+        if "device_memory" in figures:
+            sort = _sort(steps)
+            self._bytes[sort] = max(self._bytes.get(sort, 0.0), float(figures["device_memory"]))
+            self._whole = min(self._whole, float(figures["device_memory_total"]))
+
+    def _share_of(self, steps: Sequence[Step], alone: bool) -> Share:
+        if not steps[0].loads_model:
+            return Share(0.0)
+        if self._fixed is not None:
+            return Share(self._fixed)
+        taken = self._bytes.get(_sort(steps))
+        if alone or taken is None:
+            return Share(1.0)
+        together = min(self._most, int(USABLE * self._whole / (taken + BESIDE)))
+        if together <= 1:
+            return Share(1.0)
+        reason = f"steps like it take {taken / 1e9:.1f} of a GPU's {self._whole / 1e9:.0f} GB, so {together} share one"
+        return Share(PARTS // together / PARTS, reason)
+
+
+def _sort(steps: Sequence[Step]) -> Hashable:
+    first = steps[0]
+    facts = sorted((name, str(value)) for name, value in first.about.items() if name not in OF_NO_ACCOUNT)
+    return first.kind, len(steps), *facts

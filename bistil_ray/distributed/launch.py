@@ -12,7 +12,7 @@ import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,9 @@ from ..steps.examination import Paused
 from ..steps.run import in_turn, make_job, run_in_turn
 from ..steps.side_by_side import run_side_by_side
 from ..train.notice import TERMINATED
-from .stream import MAP_CPUS, RayContext
+from .slot import Slot, slot_of
+from .stream import RayContext
 
-DRIVER_CPUS = 0.01
-"""What a trial reserves when its workers reserve the real thing: zero is not allowed."""
 RETRIES = 2
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 START_SECONDS = 300
@@ -44,53 +43,31 @@ END = (BistilError, SystemExit, Paused)
 """What ends a step in all its processes: a user's mistake, the word to end, a comparison with others."""
 
 
-@dataclass(frozen=True)
-class Slot:
-    """The room one step gets: ``workers`` processes of ``cpus`` cores and ``gpus`` devices each, and the launcher."""
-
-    launcher: str
-    workers: int
-    cpus: float
-    gpus: float
-
-    @property
-    def trial_resources(self) -> dict[str, float]:
-        """What Ray Tune reserves for the trial itself."""
-        if self.launcher == "train":
-            return {"cpu": DRIVER_CPUS}
-        return {"cpu": self.reserved_cpus, "gpu": self.gpus}
-
-    @property
-    def without_device(self) -> Slot:
-        """The room of a step that loads no model: the trial's own process, wherever that is."""
-        return replace(self, launcher="process", workers=1, gpus=0.0)
-
-    @property
-    def reserved_cpus(self) -> float:
-        """A worker's reservation: its cores less the share kept free for data tasks."""
-        return max(DRIVER_CPUS, self.cpus - MAP_CPUS)
-
-
 def run_trial(config: dict[str, Any], steps: Mapping[str, bytes], folder: str, slot: Slot, body: Body) -> None:
     """Ray Tune's function: run ``body`` on the step named in ``config`` and report how it went.
 
     ``steps`` are pickled ones by key. A step that another run is carrying out is waited for, and its result taken. With
     the steps in ``beside`` it shares the process, and how each of them went is in ``ends``. With ``pause_at`` it trains
-    up to that step of its optimiser. Raises SystemExit, when that is reported, where a step was told to end.
+    up to that step of its optimiser; ``gpus`` is its share of a GPU, if not that of the ``slot``. Raises SystemExit,
+    when that is reported, where this process must not be given another step.
     """
     found: list[Step] = [pickle.loads(steps[key]) for key in (config["step"], *config.get("beside", ()))]
     jobs = [make_job(step, Path(folder)) for step in found]
     if "pause_at" in config:
         jobs = [replace(job, runtime={**job.runtime, "pause_at": config["pause_at"]}) for job in jobs]
-    room = slot if found[0].loads_model else slot.without_device
+    room = slot_of(config, slot)
+    if not found[0].loads_model:
+        room = room.without_device
     launch = partial(_on_workers if room.launcher == "train" else _in_process, slot=room)
     if len(jobs) == 1:
         end = _end_of(partial(run_in_turn, jobs[0], partial(launch, body=body)))
     else:
         end = _end_of(partial(_launch_together, jobs, launch, body))
     tune.report(end)
-    if any(one["state"] == "ended" for one in (end, *end.get("ends", ()))):
-        raise SystemExit(TERMINATED)  # its node may be about to go: this process must not be given another step
+    states = {one["state"] for one in (end, *end.get("ends", ()))}
+    # The node of one that was told to end may be about to go, and after an error CUDA may work no more in a process.
+    if "ended" in states or (room.gpus and "failed" in states):
+        raise SystemExit(TERMINATED)
 
 
 def _end_of(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -126,6 +103,8 @@ def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
         return body(job, RayContext(_forward(tune.report), device))
     finally:
         gc.collect()  # one process runs many steps, and models hold themselves in cycles
+        if slot.gpus:
+            torch.cuda.empty_cache()  # which others on this GPU may need before the next step here
 
 
 def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from rich.text import Text
 from ..planning.plan import Plan
 from ..planning.step import Step
 from ..terminal import visible
-from .gpu_share import GpuShare
 
 if TYPE_CHECKING:
-    from .launch import Slot
+    from .slot import Slot
 
 PLAIN_SECONDS = 15
 MOST_PLAIN_SECONDS = 600
@@ -66,7 +65,7 @@ class Board:
         self._finished = self._total = 0
         self._weight_done = self._weight_all = 0.0
         self._best: dict[str, float] = {}
-        self._gpu_share, self._gpus = GpuShare(()), 1.0
+        self._reasons: set[str] = set()
         self._began = self._spoke = clock()
 
     def begin(self, plan: Plan | Sequence[Step], done: Collection[str]) -> None:
@@ -74,7 +73,6 @@ class Board:
         self._total, self._finished = len(plan), len(done)
         left = [step for step in plan if step.key not in set(done)]
         self._weight_all = sum(_weight(step) for step in left)
-        self._gpu_share = GpuShare(left)
         self._began = self._clock()
         if done:
             self._say(f"{len(done)} of {len(plan)} steps were finished earlier and are not repeated")
@@ -86,7 +84,6 @@ class Board:
 
     def placed(self, slot: Slot, parallel: int) -> None:
         """Say where steps run."""
-        self._gpus = slot.gpus
         device = f"{slot.gpus:g} GPU" if slot.gpus else f"{slot.cpus:g} CPU"
         how = "Ray Train" if slot.launcher == "train" else "in the trial's process"
         self._say(f"{parallel} at a time, {slot.workers} worker(s) each, {device} a worker, {how}")
@@ -96,6 +93,9 @@ class Board:
         now = self._clock()
         if state == "running":
             self._running[step.key] = Running(step, now)
+            if reason and reason not in self._reasons:
+                self._reasons.add(reason)
+                self._say(f"{step.title}: {reason}")
             return
         if state == "waiting":
             self._running.pop(step.key, None)
@@ -114,8 +114,6 @@ class Board:
             self._best[lang] = max(score, self._best.get(lang, score))
         reached = "" if score is None else f", {ended.metrics.get('metric', 'score')} {score:.3f}"
         self._say(f"{words} in {_clock(now - ended.began)}{reached}")
-        if advice := self._gpu_share.advice(step, ended.metrics, self._gpus):
-            self._say(advice)
 
     def reported(self, key: str, metrics: dict[str, Any]) -> None:
         """Take note of a running step's figures."""

@@ -13,6 +13,7 @@ from ..planning.halving import Halving, Verdict
 from ..planning.plan import Plan
 from ..planning.step import Step
 from ..settings import Pruning
+from .gpu_share import GpuRoom, Share
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
@@ -34,8 +35,9 @@ class StepSearcher(Searcher):
     again when it paused or its process was lost or told to end. A step that needs a failed one is skipped, one that
     needs a pruned one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that
     are ready too, as one trial; what failed there, or lost its process, is handed out again by itself. No more trials
-    run at a time than ``places`` has of each kind. Students that compete in ``halving`` pause to be compared: the
-    better ones are handed out again, the others pruned.
+    run at a time than ``places`` has of each kind and ``gpus`` have room for; what failed while it shared one is handed
+    out again with all of it. Students that compete in ``halving`` pause to be compared: the better ones are handed out
+    again, the others pruned.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class StepSearcher(Searcher):
         companions: Mapping[str, Sequence[Step]] | None = None,
         places: Mapping[str, int] | None = None,
         halving: Halving | None = None,
+        gpus: GpuRoom | None = None,
     ) -> None:
         """Start with the steps of earlier runs in ``done``: they never become trials."""
         super().__init__(metric=METRIC, mode="max")
@@ -58,6 +61,7 @@ class StepSearcher(Searcher):
                 self._needed_by[need].append(self._waiting[key])
         self._rank = {key: rank for rank, key in enumerate(self._waiting)}
         self._places = places or {MODELS: len(self._waiting)}
+        self._gpus = gpus
         # Heaps, so that the cost of a step does not grow with the number of those that wait.
         self._ready: dict[str, list[tuple[int, str]]] = {kind: [] for kind in self._places}
         for key, step in self._waiting.items():
@@ -101,16 +105,33 @@ class StepSearcher(Searcher):
         for queue in queues:
             while queue and queue[0][1] not in self._waiting:
                 heappop(queue)  # it went along with another
-        if not any(queues):
-            return None if self.unfinished else Searcher.FINISHED  # what is running may come back
-        steps = self._taken_along(self._waiting[heappop(min(filter(None, queues)))[1]])
+        for queue in sorted(filter(None, queues)):
+            steps = self._taken_along(self._waiting[queue[0][1]])
+            if (share := self._share_for(trial_id, steps)) is not None:
+                heappop(queue)
+                return self._hand_out(trial_id, steps, share)
+        # What is running may come back.
+        return None if self.unfinished else Searcher.FINISHED
+
+    def _share_for(self, trial_id: str, steps: Sequence[Step]) -> Share | None:
+        """Give a trial its share of a GPU, none where there are no GPUs to deal out; None while it has to wait."""
+        if self._gpus is None:
+            return Share(0.0)
+        return self._gpus.take(trial_id, steps, alone=any(self._losses[step.key] for step in steps))
+
+    def _hand_out(self, trial_id: str, steps: list[Step], share: Share) -> dict[str, Any]:
         self._running[trial_id] = steps
         for step in steps:
             del self._waiting[step.key]
-            self._outcome(step, "running", "")
+            self._outcome(step, "running", share.reason)
         first, *others = (step.key for step in steps)
         pause = self._halving.pause_at(first)
-        return {"step": first} | ({"beside": others} if others else {}) | ({"pause_at": pause} if pause else {})
+        return {
+            "step": first,
+            **({"beside": others} if others else {}),
+            **({"pause_at": pause} if pause else {}),
+            **({"gpus": share.gpus} if self._gpus else {}),
+        }
 
     def _make_ready(self, step: Step) -> None:
         heappush(self._ready[place_for(step, self._places)], (self._rank[step.key], step.key))
@@ -140,11 +161,17 @@ class StepSearcher(Searcher):
         last = self._last_reports.pop(trial_id, None)
         found = result or last or {"state": "running" if error else "failed"}
         ends = {end["step"]: end for end in found.get("ends", ())}
+        beside_others = len(steps) > 1
+        if self._gpus is not None:
+            beside_others |= self._gpus.shares(trial_id)
+            self._gpus.leave(trial_id)
+            for end in ends.values() or (found,):
+                self._gpus.learn(steps, end)
         for step in steps:
             end = ends.get(step.key, found)
             if error and end.get("state", "running") == "running":
                 self._lose(step, "its process was lost")
-            elif len(steps) > 1 and end.get("state") == "failed":
+            elif beside_others and end.get("state") == "failed":
                 self._lose(step, f"failed beside others ({end.get('error')})")
             else:
                 self._settle(step, end)
@@ -175,7 +202,7 @@ class StepSearcher(Searcher):
                 self._give_up(step, "pruned", verdict.reason)
 
     def _lose(self, step: Step, reason: str) -> None:
-        """Hand a step out again that lost its process, or failed in one it shared.
+        """Hand a step out again that lost its process, or failed in one or on a GPU that it shared.
 
         Tune's own retries are of no use here: a step that it gives to a process that died idle fails at once.
         """

@@ -176,21 +176,27 @@ def _tune(
     from .room import Room
     from .scheduler import InOrderScheduler
     from .searcher import METRIC, StepSearcher
+    from .slot import reserved_for
 
     with connected(config.execution) as resources:
         check_nodes(run.parent if storage_at(config.storage).is_folder else None)
         slot, parallel = find_slot(config.execution, resources, plan)
         board.placed(slot, parallel)
         shared = companions(plan) if config.execution.share_teacher else {}
-        places = places_for(slot, parallel)
-        searcher = StepSearcher(plan, done, outcome, shared, places, _halving(plan, done, config, run))
+        places, gpus = places_for(config.execution, resources, plan, slot, parallel)
+        if gpus is not None:
+            earlier = [step for step in plan if step.key in set(done)]
+            results = _at_once(read_result, [run.parent / "steps" / step.key for step in earlier])
+            for step, result in zip(earlier, results, strict=True):
+                gpus.learn([step], result)
+        searcher = StepSearcher(plan, done, outcome, shared, places, _halving(plan, done, config, run), gpus)
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
         work = partial(run_kept, body=body, place=config.storage, run=run.absolute())
         trainable = tune.with_parameters(run_trial, steps=steps, folder=str(run.parent / "steps"), slot=slot, body=work)
         tuner = tune.Tuner(
-            tune.with_resources(trainable, slot.trial_resources),
+            tune.with_resources(trainable, partial(reserved_for, slot=slot)),
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="max",

@@ -49,7 +49,10 @@ def sweep(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the same name continues it.")] = None,
     workers: Annotated[int | None, typer.Option(help="Training processes for each step.")] = None,
-    gpus_per_worker: Annotated[float | None, typer.Option(help="GPUs for each worker; may be a fraction.")] = None,
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(help="GPUs for each worker, may be a fraction; if not given one, or what steps turn out to need."),
+    ] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
     max_parallel: Annotated[
         int | None, typer.Option(help="At most so many steps side by side; beside GPUs as many packs again.")

@@ -24,13 +24,14 @@ from bistil_ray.steps.run import run_step
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """A cluster of this process's own; it has more cores than the machine, so that nothing waits."""
+    """A cluster of this process's own, with more cores than the machine, so that nothing waits, and a GPU by name."""
     quiet()
     import ray
 
     ray.init(
         address="local",
         num_cpus=4,
+        num_gpus=1,
         log_to_driver=False,
         logging_level="ERROR",
         include_dashboard=False,
@@ -49,7 +50,8 @@ def plan_of(tiny_settings: dict[str, Any], bert_folder: Path) -> Callable[..., t
 
     def plan(execution: Mapping[str, Any] = MappingProxyType({}), **changed: Any) -> tuple[RunConfig, Plan]:
         settings = {**tiny_settings, "teachers": [str(bert_folder)], "langs": ["sw", "ha"], "densities": [0.05, 0.2]}
-        config = load_config(None, (), {**changed, "execution": {"max_parallel": 2, **execution}}, settings)
+        placed = {"max_parallel": 2, "gpus_per_worker": 0, **execution}
+        config = load_config(None, (), {**changed, "execution": placed}, settings)
         return config, make_plan(config, gather_facts(config))
 
     return plan

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bistil_ray.config import RunConfig
-from bistil_ray.distributed.launch import START_TIMEOUT, Slot
+from bistil_ray.distributed.launch import START_TIMEOUT
+from bistil_ray.distributed.slot import Slot
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
+from bistil_ray.distributed.gpu_share import GpuRoom
 from bistil_ray.distributed.searcher import LOSSES, MODELS, PACKS, StepSearcher
 from bistil_ray.planning.halving import Halving
 from bistil_ray.planning.plan import Plan
@@ -71,6 +72,44 @@ def test_no_more_steps_run_than_there_are_places(told: Told) -> None:
     assert [searcher.suggest(trial) for trial in "12"] == [{"step": SW_PACK.key}, None]
     finish(searcher, "1")
     assert [searcher.suggest(trial) for trial in "23"] == [{"step": HA_PACK.key}, None], "packs take places of others"
+
+
+MEMORY = {"device_memory": 10 * 10**9, "device_memory_total": 80 * 10**9}
+
+
+def test_steps_share_a_gpu_when_one_of_their_sort_has_told_what_it_takes(told: Told) -> None:
+    students = [step("distil", name) for name in ("sw", "ha", "yo", "ig")]
+    places = {MODELS: 4, PACKS: 1}
+    searcher = StepSearcher(Plan((*students, HA_PACK)), [], told, places=places, gpus=GpuRoom(1, most=2))
+    assert searcher.suggest("1") == {"step": students[0].key, "gpus": 1.0}
+    assert searcher.suggest("2") == {"step": HA_PACK.key, "gpus": 0.0}, "a pack waits for no GPU"
+    assert searcher.suggest("3") is None
+    finish(searcher, "1", **MEMORY)
+    assert [searcher.suggest(trial) for trial in "345"] == [
+        {"step": students[1].key, "gpus": 0.5},
+        {"step": students[2].key, "gpus": 0.5},
+        None,
+    ]
+    assert (students[2].key, "running", "steps like it take 10.0 of a GPU's 80 GB, so 2 share one") in told
+    finish(searcher, "3")
+    assert searcher.suggest("5") == {"step": students[3].key, "gpus": 0.5}
+    for trial in "245":
+        finish(searcher, trial)
+    assert searcher.suggest("6") == Searcher.FINISHED
+
+
+def test_what_failed_on_a_shared_gpu_is_tried_again_on_one_of_its_own(told: Told) -> None:
+    room = GpuRoom(1, most=2)
+    room.learn([SW], MEMORY)
+    searcher = StepSearcher(Plan((SW, HA)), [SW_PACK.key, HA_PACK.key], told, gpus=room)
+    assert [searcher.suggest(trial) for trial in "12"] == [{"step": SW.key, "gpus": 0.5}, {"step": HA.key, "gpus": 0.5}]
+    searcher.on_trial_complete("1", {"state": "failed", "error": "out of memory"})
+    assert searcher.suggest("3") is None, "half of the GPU is taken"
+    finish(searcher, "2")
+    assert searcher.suggest("3") == {"step": SW.key, "gpus": 1.0}
+    searcher.on_trial_complete("3", {"state": "failed", "error": "out of memory"})
+    assert told[-1] == (SW.key, "failed", "out of memory")
+    assert searcher.suggest("4") == Searcher.FINISHED
 
 
 def test_packs_with_places_of_their_own_leave_the_others_to_models(told: Told) -> None:

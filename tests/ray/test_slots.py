@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bistil_ray.distributed.cluster import Resources, find_slot, places_for, resources_to_come
+from bistil_ray.distributed.gpu_share import GpuRoom
 from bistil_ray.errors import ConfigError
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
@@ -23,7 +24,7 @@ def gpus(count: int, cores: int = 64) -> Resources:
     return Resources(cores, count, 1, 1000 * GB)
 
 
-def test_on_one_machine_without_gpus_steps_train_in_their_trials() -> None:
+def test_a_small_machine_runs_a_step_on_each_core() -> None:
     slot, parallel = find_slot(Execution(), cpus(2), PLAN)
     assert (slot.launcher, slot.workers, slot.cpus, slot.gpus, parallel) == ("process", 1, 1, 0, 2)
 
@@ -35,14 +36,19 @@ def test_a_step_gets_a_quarter_of_a_large_machine() -> None:
 
 def test_trials_leave_room_for_the_tasks_that_read_data() -> None:
     slot, parallel = find_slot(Execution(), cpus(2), PLAN)
-    assert slot.trial_resources["cpu"] * parallel <= 2 - 0.2
+    assert slot.trial_resources["CPU"] * parallel <= 2 - 0.2
 
 
-@pytest.mark.parametrize("resources", [gpus(4), cpus(4, nodes=2)])
-def test_gpus_and_clusters_go_through_ray_train(resources: Resources) -> None:
+@pytest.mark.parametrize("resources", [gpus(4), cpus(4), cpus(4, nodes=2)])
+def test_one_worker_trains_in_its_trial_and_several_under_ray_train(resources: Resources) -> None:
     slot, _ = find_slot(Execution(), resources, PLAN)
+    assert slot.launcher == "process"
+    assert slot.trial_resources.get("GPU", 0.0) == slot.gpus, "the trial holds what it trains on"
+    assert find_slot(Execution(launcher="train"), resources, PLAN)[0].launcher == "train"
+    slot, _ = find_slot(Execution(workers=2), resources, PLAN)
     assert slot.launcher == "train"
-    assert 0 < slot.trial_resources["cpu"] <= 0.01, "a trial must not hold what its workers need"
+    assert 0 < slot.trial_resources["CPU"] <= 0.01, "a trial must not hold what its workers need"
+    assert "GPU" not in slot.trial_resources
 
 
 def test_each_step_gets_a_gpu_of_its_own() -> None:
@@ -50,13 +56,46 @@ def test_each_step_gets_a_gpu_of_its_own() -> None:
     assert (slot.gpus, parallel) == (1, 4)
 
 
+def places(execution: Execution, resources: Resources, plan: Plan = PLAN) -> tuple[dict[str, int], GpuRoom | None]:
+    return places_for(execution, resources, plan, *find_slot(execution, resources, plan))
+
+
 def test_beside_gpus_half_of_the_cores_is_left_for_as_many_packs() -> None:
     slot, parallel = find_slot(Execution(), gpus(4), PLAN)
     assert slot.cpus * parallel == 32
-    assert places_for(slot, parallel) == {"models": 4, "packs": 4}
-    assert places_for(*find_slot(Execution(), cpus(64), PLAN)) == {"models": 4}, "without GPUs all need the same cores"
-    alone = find_slot(Execution(launcher="process"), gpus(4), PLAN)
-    assert places_for(*alone) == {"models": 4}, "each of these trials holds a GPU, whatever it does"
+    assert places(Execution(launcher="train"), gpus(4)) == ({"models": 4, "packs": 4}, None)
+    assert places(Execution(), cpus(64)) == ({"models": 4}, None), "without GPUs all need the same cores"
+    pack = slot.with_share(0.0)
+    assert (pack.launcher, pack.trial_resources) == ("process", {"CPU": 0.01}), "what it does is done by data tasks"
+
+
+@pytest.mark.parametrize(
+    ("execution", "cores", "memory", "models", "packs"),
+    [
+        (Execution(), 64, 1000, 32, 4),
+        (Execution(), 24, 1000, 12, 4),
+        (Execution(), 64, 20, 16, 4),
+        (Execution(max_parallel=6), 64, 1000, 6, 4),
+        (Execution(max_parallel=3), 64, 1000, 3, 3),
+        (Execution(gpus_per_worker=1), 64, 1000, 4, 4),
+        (Execution(gpus_per_worker=0.5), 64, 1000, 8, 8),
+    ],
+)
+def test_how_many_may_share_gpus_is_limited_by_cores_memory_and_the_user(
+    execution: Execution, cores: int, memory: float, models: int, packs: int
+) -> None:
+    found, room = places(execution, Resources(cores, 4, 1, memory * GB))
+    assert found == {"models": models, "packs": packs}
+    assert room is not None
+
+
+def test_a_share_of_a_gpu_comes_with_a_share_of_its_cores() -> None:
+    slot, _ = find_slot(Execution(), gpus(4), PLAN)
+    quarter = slot.with_share(0.25)
+    assert (quarter.gpus, quarter.cpus, quarter.trial_resources["GPU"]) == (0.25, 2, 0.25)
+    assert slot.with_share(1.0) == slot
+    assert slot.with_share(1 / 8).cpus == 1
+    assert slot.with_share(0.125).trial_resources["CPU"] * 8 <= slot.cpus
 
 
 def test_fractions_of_a_gpu_let_steps_share_one() -> None:
@@ -103,7 +142,9 @@ def test_the_user_can_ask_for_fewer() -> None:
 def test_on_a_cluster_that_grows_the_user_says_how_far() -> None:
     execution = Execution(autoscaling=True, gpus_per_worker=1, max_parallel=8)
     slot, parallel = find_slot(execution, cpus(2), PLAN)
-    assert (slot.launcher, slot.gpus, parallel) == ("train", 1, 8), "its nodes are not there yet"
+    assert (slot.launcher, slot.gpus, parallel) == ("process", 1, 8), "its nodes are not there yet"
+    several = Execution(autoscaling=True, gpus_per_worker=1, max_parallel=8, workers=2)
+    assert find_slot(several, cpus(2), PLAN)[0].launcher == "train"
     assert find_slot(execution, cpus(0), PLAN)[1] == 8, "not even one"
     grown = resources_to_come(Execution(autoscaling=True, gpus_per_worker=0.5, max_parallel=8, workers=2))
     assert (grown.cpus, grown.gpus) == (16, 8)

@@ -15,7 +15,7 @@ import ray
 from transformers import pipeline
 
 from bistil_ray.config import RunConfig
-from bistil_ray.distributed.launch import Slot
+from bistil_ray.distributed.slot import Slot
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.errors import DataError
 from bistil_ray.planning.plan import Plan
@@ -186,7 +186,7 @@ def test_a_pack_waits_for_no_gpu_and_no_training_workers(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    on_gpus = Slot("train", workers=2, cpus=1.0, gpus=1.0)  # this cluster has none
+    on_gpus = Slot("train", workers=2, cpus=1.0, gpus=9.0)  # this cluster has one
     monkeypatch.setattr("bistil_ray.distributed.cluster.find_slot", lambda *given: (on_gpus, 1))
     config, plan = plan_of(storage=str(tmp_path))
     pack = plan.steps[0]

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bistil_ray.distributed.gpu_share import GpuShare
-from bistil_ray.distributed.launch import Slot
 from bistil_ray.distributed.progress import Board
 from bistil_ray.planning.step import Step
 
@@ -100,24 +98,12 @@ def test_only_a_terminal_gets_control_characters(terminal: bool) -> None:
     assert ("\x1b[" in watched.text) == terminal
 
 
-def test_when_each_kind_of_training_has_ended_it_is_said_how_many_could_share_a_gpu() -> None:
+def test_why_steps_share_a_gpu_is_said_once() -> None:
     paper = io.StringIO()
     board = Board(Console(file=paper, width=200))
-    kinds = ("distil", "finetune", "finetune")
-    steps = [Step(kind, {}, {}, {}, str(n), {}, {"checkpoint_minutes": 2}) for n, kind in enumerate(kinds)]
+    steps = [Step("distil", {}, {}, {}, name, {"lang": name}) for name in ("sw", "ha", "yo")]
     board.begin(steps, [])
-    board.placed(Slot("train", 1, 4.0, 1.0), 2)
-    for step, gigabytes in zip(steps, (9.3, 4.0, 4.0), strict=True):
-        board.changed(step, "running")
-        board.reported(step.key, {"device_memory": int(gigabytes * 1e9), "device_memory_total": 80 * 10**9})
-        board.changed(step, "done")
-    said = [line for line in paper.getvalue().splitlines() if "GPU:" in line]
-    assert len(said) == 1
-    assert "up to 9.3 of the 80 GB of their GPU: 7 would share one with --gpus-per-worker 0.14" in said[0]
-
-
-@pytest.mark.parametrize(("gpus", "gigabytes"), [(0.25, 17.0), (1.0, 40.0)])
-def test_nothing_is_said_where_no_more_would_fit(gpus: float, gigabytes: float) -> None:
-    step = Step("distil", {}, {}, {}, "sw", {}, {"checkpoint_minutes": 2})
-    figures = {"device_memory": int(gigabytes * 1e9), "device_memory_total": 80 * 10**9}
-    assert GpuShare([step]).advice(step, figures, gpus) is None
+    board.changed(steps[0], "running")
+    for step in steps[1:]:
+        board.changed(step, "running", "steps like it take 9.3 of a GPU's 80 GB, so 7 share one")
+    assert paper.getvalue() == "distil ha: steps like it take 9.3 of a GPU's 80 GB, so 7 share one\n"
