@@ -38,6 +38,8 @@ LANGS = ("en", "sw")
 ROWS = 2000
 TIMES = (4, 16)
 """Besides one, how many copies of the first ``ROWS`` rows of each language a corpus has."""
+MOST = 1
+"""Megabytes of a language that are packed of the largest corpus, once more."""
 THRESHOLDS = (1e-6, 1e-4, 1e-3, 0.0)
 LAYERS = (2, 4, 8, 12)
 """Layers of the teacher; its student has half."""
@@ -71,14 +73,14 @@ def copies(corpora: Path, work: Path, times: int) -> tuple[Path, float]:
     return folder, size / 1e6
 
 
-def pack(corpora: Path, tokenizer: str, threshold: float, folder: Path) -> Packed:
-    """Pack both languages in this process."""
+def pack(corpora: Path, tokenizer: str, threshold: float, most: int | None, folder: Path) -> Packed:
+    """Pack both languages in this process, of each so many megabytes at the ``most``."""
     from bistil_ray.steps.pack import run
 
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "languages": LANGS, "column": "text", "threshold": threshold, "keep_characters": False, "length": LENGTH,
-        "held_out": 0.01, "seed": 0,
+        "held_out": 0.01, "max_megabytes": most, "seed": 0,
     }  # fmt: skip
     inputs = {"tokenizer": tokenizer, **dict.fromkeys(LANGS, str(corpora))}
     began = time.process_time()
@@ -87,10 +89,10 @@ def pack(corpora: Path, tokenizer: str, threshold: float, folder: Path) -> Packe
     return Packed(seconds, peak, made["vocab_size"], sum(lang["blocks"] for lang in made["languages"].values()))
 
 
-def pack_alone(corpora: Path, tokenizer: str, threshold: float, folder: Path) -> Packed:
+def pack_alone(corpora: Path, tokenizer: str, threshold: float, most: int | None, folder: Path) -> Packed:
     """Pack in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-        return alone.submit(pack, corpora, tokenizer, threshold, folder).result()
+        return alone.submit(pack, corpora, tokenizer, threshold, most, folder).result()
 
 
 def distil(shape: Shape) -> tuple[float, float]:
@@ -134,24 +136,27 @@ def main() -> None:
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
     vocabularies = set()
-    for times, threshold in [(1, threshold) for threshold in THRESHOLDS] + [(times, THRESHOLDS[0]) for times in TIMES]:
+    packs: list[tuple[int, float, int | None]] = [(1, threshold, None) for threshold in THRESHOLDS]
+    packs += [*((times, THRESHOLDS[0], None) for times in TIMES), (TIMES[-1], THRESHOLDS[0], MOST)]
+    for times, threshold, most in packs:
         corpora, text = copies(chosen.corpora, chosen.work, times)
-        made = pack_alone(corpora, chosen.teacher, threshold, chosen.work / f"pack-{times}-{threshold:g}")
+        folder = chosen.work / f"pack-{times}-{threshold:g}-{most}"
+        made = pack_alone(corpora, chosen.teacher, threshold, most, folder)
         if times == 1:
             vocabularies.add(made.vocabulary)
         print(
-            f"pack: {text:.1f} MB, threshold {threshold:g}: {made.vocabulary:,} tokens, "
+            f"pack: {text:.1f} MB ({most or 'all'} a language), threshold {threshold:g}: {made.vocabulary:,} tokens, "
             f"{made.blocks:,} blocks, {made.seconds:.1f} s of CPU, {made.megabytes:.0f} MB",
             flush=True,
         )
 
     width = AutoConfig.from_pretrained(chosen.teacher)
-    heads, most = width.num_attention_heads, LAYERS[-1]
+    heads, deepest = width.num_attention_heads, LAYERS[-1]
     for workers in WORKERS:
-        shape = Shape(width.hidden_size, heads, sorted(vocabularies)[-2], SHARED, LENGTH, most, most // 2)
+        shape = Shape(width.hidden_size, heads, sorted(vocabularies)[-2], SHARED, LENGTH, deepest, deepest // 2)
         seconds, peak = distil_together(shape, workers)
         print(f"phase 1: {workers} workers: {1000 * seconds:.0f} ms of CPU a step, {peak:.0f} MB each", flush=True)
-    shapes = {(most, vocabulary) for vocabulary in vocabularies} | {(n, min(vocabularies)) for n in LAYERS}
+    shapes = {(deepest, vocabulary) for vocabulary in vocabularies} | {(n, min(vocabularies)) for n in LAYERS}
     for layers, vocabulary in sorted(shapes):
         shape = Shape(width.hidden_size, heads, vocabulary, BATCH, LENGTH, layers, layers // 2)
         seconds, peak = distil(shape)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,11 +27,12 @@ LANGUAGE = "{lang}"
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of a corpus that one worker reads: one row group of one file."""
+    """A part of a corpus that one worker reads: one row group of one file, with about so many ``bytes`` of text."""
 
     uri: str
     row_group: int
     rows: int
+    bytes: int = field(default=0, compare=False)
 
 
 def corpus_files(corpora: str, language: str) -> list[str]:
@@ -70,11 +72,29 @@ def list_shards(files: Sequence[str], column: str) -> list[Shard]:
             kind = column_type(uri, file.schema_arrow, column, "text_column")
             if not is_text(kind):
                 raise DataError(f"column {column!r} of {uri} holds {kind}, but must hold strings (text_column)")
-            groups = [file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)]
-            shards += [Shard(uri, index, rows) for index, rows in enumerate(groups) if rows]
+            groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+            found = [
+                Shard(uri, index, group.num_rows, _bytes_of(group, [column])) for index, group in enumerate(groups)
+            ]
+            shards += [shard for shard in found if shard.rows]
     if not shards:
         raise DataError(f"{', '.join(files)} has no rows (--corpora)")
     return shards
+
+
+def draw_shards(shards: Sequence[Shard], most_bytes: float, seed: int) -> list[Shard]:
+    """Draw as many ``shards`` as come to ``most_bytes`` of text, at random, and give them in their order.
+
+    All of them where they are no more than that; the last one drawn may go beyond it.
+    """
+    drawn: set[int] = set()
+    taken = 0
+    for place in np.random.default_rng(seed).permutation(len(shards)).tolist():
+        if taken >= most_bytes:
+            break
+        drawn.add(place)
+        taken += shards[place].bytes
+    return [shard for place, shard in enumerate(shards) if place in drawn]
 
 
 def read_texts(shard: Shard, column: str, tally: Counter[str]) -> Iterator[list[str]]:
@@ -100,6 +120,9 @@ def read_rows(shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _batch_rows(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
+    return max(1, min(_BATCH_ROWS, group.num_rows * _BATCH_BYTES // max(1, _bytes_of(group, columns))))
+
+
+def _bytes_of(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
     chunks = [group.column(index) for index in range(group.num_columns)]
-    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)
-    return max(1, min(_BATCH_ROWS, group.num_rows * _BATCH_BYTES // max(1, size)))
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)

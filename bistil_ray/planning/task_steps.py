@@ -31,9 +31,7 @@ def task_teacher_step(
     if given is not None and density is None:
         return make_step("task-teacher", settings, {"checkpoint": given, "teacher": teacher.model}, needs or {}, about)
     settings |= {"sources": list(config.taught_in), "seed": seed}
-    # Without a density nothing is sparse: then the length of that phase is no part of what the step is.
-    sparse_epochs = 0.0 if density is None else config.teach.sparse_epochs
-    phase = config.teach.model_copy(update={"density": density, "sparse_epochs": sparse_epochs})
+    phase = config.teach.model_copy(update=_lengths(density, config.teach.epochs, config.teach.sparse_epochs))
     tokens = _tokens(task, phase)
     flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
     inputs = {"teacher": teacher.model, **_training_inputs(task, config.taught_in)}
@@ -48,8 +46,8 @@ def tuned_student_step(config: RunConfig, task: TaskFacts, student: Step, densit
     languages, seed = student.settings["languages"], student.settings["seed"]
     settings = _task_settings(config, task) | {"sources": list(config.taught_in), "seed": seed}
     tune = config.finetune
-    shared = {name: getattr(tune, name) for name in (*Optimisation.model_fields, "sparse_epochs", "max_length")}
-    phase = TaskTeaching(**shared, density=density, epochs=tune.dense_epochs)
+    shared = {name: getattr(tune, name) for name in (*Optimisation.model_fields, "max_length")}
+    phase = TaskTeaching(**shared).model_copy(update=_lengths(density, tune.dense_epochs, tune.sparse_epochs))
     tokens = _tokens(task, phase)
     flops = 6.0 * student.settings["layers"] * 12 * student.settings["hidden"] ** 2 * tokens
     about = {
@@ -93,6 +91,8 @@ def finetune_step(
     """
     student, made = needs["student"], RECIPES[recipe]
     phase = phase_2_settings(made, config.finetune)
+    if density == 1:  # nothing has to be chosen
+        phase = phase.model_copy(update={"dense_epochs": 0.0})
     lang = student.settings["lang"]
     sources = [code for code in config.taught_in if code in (config.source, lang)]
     settings = _task_settings(config, task) | {
@@ -113,6 +113,16 @@ def finetune_step(
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(*shape)) * tokens
     about = {**student.about, "recipe": recipe, "density": density}
     return make_step("finetune", settings, inputs, needs, about, phase, tokens, flops)
+
+
+def _lengths(density: float | None, dense: float, sparse: float) -> dict[str, float | None]:
+    """Give density and epochs of a tuning: whole and in one piece without a density, and at 1, where all may change.
+
+    A length that is then of no use is no part of what the step is.
+    """
+    if density == 1:
+        return {"density": None, "epochs": sparse, "sparse_epochs": 0.0}
+    return {"density": density, "epochs": dense, "sparse_epochs": 0.0 if density is None else sparse}
 
 
 def _tokens(task: TaskFacts, phase: TaskTeaching) -> int:

@@ -56,7 +56,9 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     objective = _objective(job, student, teachers, look)
     examples = training_stream(job, distilled_folder, labels)
     _check_teachers(job, teachers, next(examples.batches(LocalContext(), 0, 1))[0])
-    dense, sparse = (examples.steps(settings[f"{name}_epochs"]) for name in ("dense", "sparse"))
+    # At density 1 there is nothing to choose, and the plan leaves the dense epochs out.
+    dense = examples.steps(settings["dense_epochs"]) if settings["dense_epochs"] else 0
+    sparse = examples.steps(settings["sparse_epochs"])
     batches = examples.batches
     if besides:
         batches = with_text(job, examples, tokenizer, languages.index(settings["lang"]), max(dense, sparse)).batches
@@ -70,7 +72,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tuning = tune_sparsely(
         objective,
         in_turn,
-        Phase.from_settings(settings, job.runtime, dense, languages),
+        Phase.from_settings(settings, job.runtime, dense, languages) if dense else None,
         Phase.from_settings(settings, job.runtime, sparse, languages),
         density=settings["density"],
         head=head_parameters(student),

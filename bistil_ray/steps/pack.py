@@ -6,6 +6,7 @@ and ``held_out/<lang>/*.parquet``.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.corpus import Shard, corpus_files, list_shards
+from ..data.corpus import Shard, corpus_files, draw_shards, list_shards
 from ..data.order import count_blocks
 from ..data.pack import count_shard, pack_shard
 from ..errors import DataError
@@ -23,14 +24,14 @@ from ..vocab.merges import merge_closure
 from ..vocab.trim import always_kept_ids, kept_ids, trim_tokenizer
 from .context import Context, Job
 
+log = logging.getLogger(__name__)
+
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Count, trim, tokenise and pack; give the sizes and what was skipped."""
     settings = job.settings
     teacher_tokenizer = job.inputs["tokenizer"]
-    shards = {
-        lang: list_shards(corpus_files(job.inputs[lang], lang), settings["column"]) for lang in settings["languages"]
-    }
+    shards = {lang: _shards(job, lang) for lang in settings["languages"]}
     kept = choose_vocabulary(
         context, teacher_tokenizer, shards, settings["column"], settings["threshold"], settings["keep_characters"]
     )
@@ -69,6 +70,18 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         }
         context.report({"step": len(result["languages"]), "tokens": blocks * settings["length"], "lang": lang})
     return result
+
+
+def _shards(job: Job, lang: str) -> list[Shard]:
+    """List the shards of a language's corpus that are packed: all of it, or what is drawn from a large one."""
+    settings = job.settings
+    shards = list_shards(corpus_files(job.inputs[lang], lang), settings["column"])
+    most = settings["max_megabytes"]
+    drawn = shards if most is None else draw_shards(shards, 1e6 * most, settings["seed"])
+    if len(drawn) < len(shards):
+        part, whole = (sum(shard.bytes for shard in some) / 1e6 for some in (drawn, shards))
+        log.info("of %s %.1f of %.1f MB are packed (packing.max_megabytes)", lang, part, whole)
+    return drawn
 
 
 def block_files(folder: Path, part: str, lang: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ class SparseTuning:
 def tune_sparsely(
     objective: Objective,
     batches: Callable[[int, int], Iterator[Sequence[Batch]]],
-    dense: Phase,
+    dense: Phase | None,
     sparse: Phase,
     *,
     density: float,
@@ -65,7 +66,8 @@ def tune_sparsely(
 
     First all parameters that require gradients are tuned (phase ``dense``). Of those not named in ``head`` the share
     ``density`` that moved most is chosen, over all of them together. Everything goes back to its start, and phase
-    ``sparse`` tunes the chosen entries and the whole head with a fresh optimiser on the same batches.
+    ``sparse`` tunes the chosen entries and the whole head with a fresh optimiser on the same batches. Where everything
+    may change (``density`` 1) there is nothing to choose, and ``dense`` may be None: the rest stays the same.
 
     ``batches(start, stop)`` iterates over the batches of the steps ``start`` to ``stop``. ``l1`` is the strength of the
     pull towards the start (see Pull), in both phases; the head feels none. ``report`` gets the metrics of both phases,
@@ -91,15 +93,19 @@ def tune_sparsely(
             writes=writes,
         )
 
-    def tune_wholly() -> WholeTuning:
-        progress = run("dense", dense, None)
+    def tune_wholly(phase: Phase) -> WholeTuning:
+        progress = run("dense", phase, None)
         after = {name: trained[name].detach().clone() for name in start}
         with torch.no_grad():
             for name, value in trained.items():
                 value.copy_(before[name])
         return WholeTuning(progress, after)
 
-    whole = once(tune_wholly)
+    if dense is None:
+        if density < 1:
+            raise ValueError(f"no phase chooses the {density:g} of the parameters that may change")
+        return SparseTuning(before, Progress(), run("sparse", sparse, None))
+    whole = once(partial(tune_wholly, dense))
     masks = select_changes(start, whole.after, density)
     progress = whole.progress
     del whole  # as large as the model

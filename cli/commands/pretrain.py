@@ -45,7 +45,14 @@ def pretrain(
         raise ConfigError(f"--hidden {hidden} is not divisible by --heads {heads}")
     texts = {code: look_at_corpus(corpora, code, text_column) for code in parse_languages(langs)}
     whole = Vocabulary(threshold=0.0, keep_characters=False)
-    pack = pack_step(tuple(texts), text_column, whole, Packing(length=length), look_at_tokenizer(tokenizer), texts)
+    pack = pack_step(
+        tuple(texts),
+        text_column,
+        whole,
+        Packing(length=length, max_megabytes=None),
+        look_at_tokenizer(tokenizer),
+        texts,
+    )
     phase = Optimisation(batch_size=batch_size, lr=lr, warmup=0.06)
     shape = {"layers": layers, "hidden": hidden, "heads": heads, "steps": steps, "mask": mask, "seed": seed}
     step = pretrain_step(phase, pack, shape)

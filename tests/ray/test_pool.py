@@ -87,7 +87,15 @@ def test_room_that_is_taken_in_the_meantime_is_not_waited_for(monkeypatch: pytes
 def test_the_pool_writes_the_files_of_the_plain_loop_byte_for_byte(
     tiny_data: Path, xlmr_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packing = {"column": "text", "threshold": 0, "keep_characters": False, "length": 16, "held_out": 0.1, "seed": 0}
+    packing = {
+        "column": "text",
+        "threshold": 0,
+        "keep_characters": False,
+        "length": 16,
+        "held_out": 0.1,
+        "max_megabytes": None,
+        "seed": 0,
+    }
     inputs = {"tokenizer": str(xlmr_folder), "sw": str(tiny_data / "corpora")}
     run_step(Job("pack", {"languages": ["sw"], **packing}, inputs, {}, tmp_path / "pack"), LocalContext())
     settings = {"lang": "sw", "length": 16, "mask": 0.2, "top_k": 4, "kept": "likeliest", "seed": 0}

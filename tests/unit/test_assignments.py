@@ -125,6 +125,13 @@ def test_phase_2_has_the_settings_of_students() -> None:
     assert scored.settings["max_length"] == 99
 
 
+def test_a_student_all_of_whose_parameters_may_change_is_tuned_in_one_piece() -> None:
+    made = plan(finetune={"dense_epochs": 2, "sparse_epochs": 7}, densities=[1])
+    tuned = next(step for step in made if step.kind == "task-teacher" and "student" in step.needs)
+    assert [tuned.settings[name] for name in ("density", "epochs", "sparse_epochs")] == [None, 7, 0]
+    assert tuned.about["density"] == 1
+
+
 def test_which_assignments_there_are_is_no_part_of_a_student() -> None:
     one = {step.key for step in plan(merge={"assignments": [dict.fromkeys(LANGUAGES, "B")]})}
     assert one < {step.key for step in plan(merge={"max_assignments": 2})}

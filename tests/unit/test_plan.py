@@ -308,6 +308,14 @@ def test_a_labelled_phase_has_the_tokens_that_its_own_length_leaves() -> None:
     assert {step.tokens for step in plan if step.kind == "finetune"} == {5 * 600}
 
 
+def test_where_all_parameters_may_change_no_epochs_choose_them() -> None:
+    plan = make_plan(config(densities=[0.5, 1], finetune={"dense_epochs": 1, "sparse_epochs": 4}), facts())
+    tokens = {step.about["density"]: step.tokens for step in plan if step.kind == "finetune"}
+    assert tokens[1] == tokens[0.5] * 4 / 5
+    same = make_plan(config(densities=[1], finetune={"dense_epochs": 2, "sparse_epochs": 4}), facts())
+    assert keys(same) < keys(plan), "a length that plays no part is no part of a step"
+
+
 def test_learning_without_a_teacher_costs_less() -> None:
     def flops(recipe: str) -> float:
         return next(step.flops for step in make_plan(config(recipes=[recipe]), facts()) if step.kind == "distil")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from bistil_ray.data.corpus import Shard, corpus_files, list_shards, read_texts
+from bistil_ray.data.corpus import Shard, corpus_files, draw_shards, list_shards, read_texts
 from bistil_ray.data.parquet import inside
 from bistil_ray.errors import DataError
 
@@ -98,6 +98,28 @@ def test_each_row_group_is_a_shard(write_texts: WriteTexts) -> None:
     empty = write_texts("c.parquet", [])
     expected = [Shard(first, 0, 2), Shard(first, 1, 2), Shard(first, 2, 1), Shard(second, 0, 1)]
     assert list_shards([first, second, empty], "text") == expected
+
+
+def test_a_shard_tells_about_how_much_text_it_has(write_texts: WriteTexts) -> None:
+    path = write_texts("sw.parquet", [f"{number:04}" * 250 for number in range(30)], rows_per_group=10)
+    assert all(10_000 < shard.bytes < 13_000 for shard in list_shards([path], "text"))
+
+
+def test_of_a_large_corpus_shards_are_drawn_and_keep_their_order() -> None:
+    shards = [Shard("sw.parquet", number, 10, bytes=100) for number in range(1000)]
+    drawn = draw_shards(shards, 20_000, seed=3)
+    assert len(drawn) == 200 and drawn == sorted(drawn, key=lambda shard: shard.row_group)
+    assert drawn == draw_shards(shards, 20_000, seed=3) != draw_shards(shards, 20_000, seed=4)
+    assert 400 < sum(shard.row_group for shard in drawn) / 200 < 600, "from the whole corpus, not from its beginning"
+    assert set(draw_shards(shards, 19_901, seed=3)) == set(drawn), "the last one may go beyond"
+    assert set(draw_shards(shards, 10_000, seed=3)) < set(drawn)
+
+
+@pytest.mark.parametrize(("most", "count"), [(300, 3), (1e9, 3), (1, 1)])
+def test_a_small_corpus_is_drawn_whole_and_at_least_a_shard_of_any(most: float, count: int) -> None:
+    shards = [Shard("sw.parquet", number, 10, bytes=100) for number in range(3)]
+    drawn = draw_shards(shards, most, seed=0)
+    assert len(drawn) == count and (count < 3 or drawn == shards)
 
 
 def test_files_that_are_not_parquet_are_refused(write_texts: WriteTexts, tmp_path: Path) -> None:

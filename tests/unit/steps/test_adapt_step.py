@@ -21,7 +21,7 @@ from bistil_ray.steps.run import run_step
 from bistil_ray.teachers.adapted import adapted
 
 LANG, DENSITY = "sw", 0.1
-PACKING = {"length": 16, "held_out": 0.1, "seed": 0}
+PACKING = {"length": 16, "held_out": 0.1, "max_megabytes": None, "seed": 0}
 SETTINGS = {
     "lang": LANG, "seed": 0, "density": DENSITY, "l1": 0.1, "dense_steps": 12, "sparse_steps": 30, "mask": 0.15,
     "freeze": ["layer_norm", "output_embedding"], "batch_size": 8, "lr": 3e-3, "warmup": 0.0, "clip": 1.0,

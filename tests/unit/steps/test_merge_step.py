@@ -63,7 +63,15 @@ def work(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for lang, words in CIRCLES.items():
         texts = [" ".join((words * 20)[start : start + 60 + row]) for row in range(10) for start in range(4)]
         pq.write_table(pa.table({"text": texts}), folder / "corpora" / f"{lang}.parquet", row_group_size=20)
-    packing = {"column": "text", "threshold": 0, "keep_characters": False, "length": 16, "held_out": 0.1, "seed": 0}
+    packing = {
+        "column": "text",
+        "threshold": 0,
+        "keep_characters": False,
+        "length": 16,
+        "held_out": 0.1,
+        "max_megabytes": None,
+        "seed": 0,
+    }
     for lang in LANGS:
         inputs = {"tokenizer": str(bert_folder), lang: str(folder / "corpora")}
         run_step(Job("pack", {"languages": [lang], **packing}, inputs, {}, folder / f"pack-{lang}"), LocalContext())

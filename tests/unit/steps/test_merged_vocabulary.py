@@ -36,7 +36,13 @@ def packs(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Packs:
         for lang, teacher in teacher_of.items():
             places[lang] = folder / str(next(made))
             inputs = {"tokenizer": str(teacher), lang: str(tiny_data / "corpora")}
-            job = Job("pack", {"languages": [lang], **settings, "held_out": 0.1, "seed": 0}, inputs, {}, places[lang])
+            job = Job(
+                "pack",
+                {"languages": [lang], **settings, "held_out": 0.1, "max_megabytes": None, "seed": 0},
+                inputs,
+                {},
+                places[lang],
+            )
             run_step(job, LocalContext())
         return places
 

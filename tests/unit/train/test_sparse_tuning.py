@@ -42,9 +42,8 @@ def tune(make_toy: Callable, toy_batches: Callable) -> Tune:
         def batches(start: int, stop: int) -> Iterator[Sequence[Batch]]:
             return islice(toy_batches(start), stop - start)
 
-        done = tune_sparsely(
-            LabelLearning(model, TASKS["pos"]), batches, DENSE, SPARSE, density=DENSITY, head=HEAD, **settings
-        )
+        given = {"dense": DENSE, "density": DENSITY, **settings}
+        done = tune_sparsely(LabelLearning(model, TASKS["pos"]), batches, sparse=SPARSE, head=HEAD, **given)
         return done, weights(model)
 
     return run
@@ -69,6 +68,31 @@ def test_it_is_full_tuning_then_a_choice_then_tuning_of_what_was_chosen_from_the
     assert torch.equal(changed, masks["embedding.weight"]) and int(changed.sum()) == int(DENSITY * 66)
     assert (final["head.weight"] != start["head.weight"]).all()
     assert (done.dense.step, done.sparse.step, done.tokens) == (7, 5, 12 * 15)
+
+
+def test_where_all_may_change_it_is_full_tuning_in_one_piece(make_toy: Callable, toy_batches: Callable) -> None:
+    by_hand, model = make_toy(), make_toy()
+    run_phase(LabelLearning(by_hand, TASKS["pos"]), SPARSE, toy_batches)
+    start = weights(model)
+    done = tune_sparsely(
+        LabelLearning(model, TASKS["pos"]), lambda start, stop: toy_batches(start), None, SPARSE, density=1, head=HEAD
+    )
+    assert same(weights(model), weights(by_hand)) and same(done.before, start)
+    assert (done.dense.step, done.sparse.step, done.tokens) == (0, 5, 5 * 15)
+
+
+def test_a_dense_phase_changes_nothing_where_all_may_change(tune: Tune, make_toy: Callable) -> None:
+    with_choice = make_toy()
+    tune(with_choice, density=1)
+    without = make_toy()
+    tune(without, density=1, dense=None)
+    pairs = zip(weights(with_choice).values(), weights(without).values(), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in pairs)
+
+
+def test_no_share_is_chosen_without_a_phase_that_chooses(tune: Tune) -> None:
+    with pytest.raises(ValueError, match="no phase chooses the 0.2"):
+        tune(dense=None)
 
 
 def test_frozen_parameters_stay_and_are_none_of_those_to_choose_from(tune: Tune, make_toy: Callable) -> None:
