@@ -18,6 +18,7 @@ TOKENS_PER_SENTENCE = 21
 ASSUMED = {
     "tflops": (125.0, "TFLOP/s that a GPU sustains: 40 % of an A100's 312 in bf16"),
     "update_ms": (40.0, "least milliseconds of an optimiser step, however little there is to compute"),
+    "sharing": (1.0, "steps that share a GPU, each of which computes so many times as slowly"),
     "start": (40.0, "seconds from handing out a step to its first work: processes, imports, models"),
     "packing": (900.0, "seconds to count and pack a pair of languages"),
     "scoring": (60.0, "seconds that a step measures its model"),
@@ -50,18 +51,20 @@ def seconds_of(step: Step, assumed: Assumed) -> float:
         return assumed["packing"]
     in_labels = step.tokens / (TOKENS_PER_SENTENCE * step.settings.get("batch_size", 1))
     updates = step.settings.get("steps", in_labels)
-    return assumed["scoring"] + max(step.flops / (assumed["tflops"] * 1e12), updates * assumed["update_ms"] / 1000)
+    computing = step.flops / (assumed["tflops"] / assumed["sharing"] * 1e12)
+    return assumed["scoring"] + max(computing, updates * assumed["update_ms"] / 1000)
 
 
 def predict(plan: Plan, gpus: int, assumed: Assumed, plays: int) -> dict[str, float]:
     """Play a plan through on so many GPUs, a few times with other losses; give the means, all times in hours."""
     seconds = {step.key: seconds_of(step, assumed) for step in plan}
     between = 86_400 / assumed["losses"] if assumed["losses"] else math.inf
-    fleet = Fleet(gpus, gpus, assumed["start"], between, assumed["replaced"])
+    fleet = Fleet(round(gpus * assumed["sharing"]), gpus, assumed["start"], between, assumed["replaced"])
     played = [play(plan, seconds, fleet, seed) for seed in range(plays)]
 
     def mean(name: str) -> float:
         return fmean(getattr(one, name) for one in played)
 
-    times = {name: mean(name) / 3600 for name in ("wall", "critical_path", "paid", "lost")}
-    return times | {name: mean(name) for name in ("utilisation", "losses", "unfinished")}
+    times = {name: mean(name) / 3600 for name in ("wall", "critical_path")}
+    of_gpus = {name: mean(name) / 3600 / assumed["sharing"] for name in ("paid", "lost")}
+    return times | of_gpus | {name: mean(name) for name in ("utilisation", "losses", "unfinished")}
