@@ -73,7 +73,7 @@ def test_lists_are_taken_from_commas_lone_values_and_yaml_each_value_once() -> N
         ("steps=5", "did you mean 'distil.steps' or 'merge.steps'?"),
         ("lr=5", "did you mean 'adapt.lr' or 'distil.lr' or 'teach.lr' or 'finetune.lr' or 'merge.lr'?"),
         ("distil={stesp: 5}", "unknown key 'distil.stesp'"),
-        ("packing.zzzz=5", "(known: length, held_out, seed)"),
+        ("packing.zzzz=5", "(known: length, held_out, max_megabytes, seed)"),
         ("densities", "--set 'densities' has no '='"),
         ("langs=[", "the value is not YAML"),
         ("langs=no", "put it in quotes"),
