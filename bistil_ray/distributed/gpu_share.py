@@ -11,6 +11,8 @@ BESIDE = 0.7e9
 """Bytes that CUDA and its libraries take in each process, which torch does not count."""
 USABLE = 0.9
 """Share of a GPU's memory that is dealt out: what is free lies in pieces, and languages differ in vocabulary."""
+EARLY = 1.5
+"""How many times what it takes at first a step is expected to take later: longer batches, measuring."""
 MOST = 8
 """More processes than these take turns rather than fill what one leaves idle."""
 PARTS = 10_000
@@ -29,33 +31,44 @@ class Share(NamedTuple):
 class GpuRoom:
     """Deals out the GPUs of a cluster: trials get ``share`` of one, or what their memory is measured to need.
 
-    Without a ``share`` a trial has a GPU to itself until one of its sort (kind, teacher, recipe, shape, number of steps
-    in the process) has ended; then as many share one as its memory has room for, and no more than ``most``. A pack
-    needs none.
+    Without a ``share`` the first trial of a sort (kind, teacher, recipe, shape, number of steps in the process) has a
+    GPU to itself. When it has trained for a moment, and again when it has ended, it is known what memory that takes;
+    then as many share a GPU as there is room for, and no more than ``most``. A pack needs none.
     """
 
     def __init__(self, gpus: float, share: float | None = None, most: int = MOST) -> None:
         """Deal out so many ``gpus``, all of them alike."""
         self._gpus, self._fixed, self._most = gpus, share, most
         self._bytes: dict[Hashable, float] = {}
+        self._expected: dict[Hashable, float] = {}
         self._whole = float("inf")
-        self._taken: dict[str, float] = {}
+        self._trials: dict[str, tuple[Hashable, float]] = {}
 
     def take(self, trial_id: str, steps: Sequence[Step], alone: bool = False) -> Share | None:
-        """Give a trial of ``steps`` its share, all of a GPU if it is to be ``alone``; None while there is no room."""
-        share = self._share_of(steps, alone)
-        if sum(self._taken.values()) + share.gpus > self._gpus + 1 / PARTS:
+        """Give a trial of ``steps`` its share, all of a GPU if it is to be ``alone``; None while it has to wait.
+
+        That is while there is no room and, for a step that trains, while the first of its sort has not told yet.
+        """
+        sort, share = _sort(steps), self._share_of(steps, alone)
+        taken = sum(gpus for _, gpus in self._trials.values())
+        if taken + share.gpus > self._gpus + 1 / PARTS or (steps[0].runtime and self._is_awaited(sort)):
             return None
-        self._taken[trial_id] = share.gpus
+        self._trials[trial_id] = sort, share.gpus
         return share
 
     def leave(self, trial_id: str) -> None:
         """Take a trial's share back."""
-        self._taken.pop(trial_id, None)
+        self._trials.pop(trial_id, None)
 
     def shares(self, trial_id: str) -> bool:
         """Tell whether a trial shares its GPU with others because of what was measured."""
-        return self._fixed is None and 0 < self._taken.get(trial_id, 0.0) < 1
+        return self._fixed is None and 0 < self._trials.get(trial_id, ("", 0.0))[1] < 1
+
+    def expect(self, steps: Sequence[Step], figures: Mapping[str, Any]) -> None:
+        """Take note of what a trial of ``steps`` reports of its GPU's memory while it trains."""
+        if "device_memory" in figures and "loss" in figures:
+            self._expected[_sort(steps)] = EARLY * float(figures["device_memory"])
+            self._whole = min(self._whole, float(figures["device_memory_total"]))
 
     def learn(self, steps: Sequence[Step], figures: Mapping[str, Any]) -> None:
         """Take note of what a trial of ``steps`` that ended took of its GPU's memory, if it says so."""
@@ -69,7 +82,7 @@ class GpuRoom:
             return Share(0.0)
         if self._fixed is not None:
             return Share(self._fixed)
-        taken = self._bytes.get(_sort(steps))
+        taken = self._memory_of(_sort(steps))
         if alone or taken is None:
             return Share(1.0)
         together = min(self._most, int(USABLE * self._whole / (taken + BESIDE)))
@@ -77,6 +90,13 @@ class GpuRoom:
             return Share(1.0)
         reason = f"steps like it take {taken / 1e9:.1f} of a GPU's {self._whole / 1e9:.0f} GB, so {together} share one"
         return Share(PARTS // together / PARTS, reason)
+
+    def _memory_of(self, sort: Hashable) -> float | None:
+        return self._bytes.get(sort, self._expected.get(sort))
+
+    def _is_awaited(self, sort: Hashable) -> bool:
+        running = {sort for sort, _ in self._trials.values()}
+        return self._fixed is None and self._memory_of(sort) is None and sort in running
 
 
 def _sort(steps: Sequence[Step]) -> Hashable:

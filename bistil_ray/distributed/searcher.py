@@ -145,10 +145,12 @@ class StepSearcher(Searcher):
         return step.key in self._waiting and not self._open_needs[step.key] and not self._losses[step.key]
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Take note of how many tokens a step has trained on: one that comes further than ever may be lost anew."""
+        """Take note of what a step takes of its GPU, and of its tokens: one that comes further may be lost anew."""
         if trial_id not in self._running:
             return  # it was given up
         self._last_reports[trial_id] = result
+        if self._gpus is not None:
+            self._gpus.expect(self._running[trial_id], result)
         key = str(result.get("of", self._running[trial_id][0].key))
         tokens = int(result.get("tokens") or 0)
         if tokens > self._furthest[key]:

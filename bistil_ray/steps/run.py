@@ -140,6 +140,7 @@ class _Recording:
         return getattr(self._inner, name)
 
     def report(self, metrics: dict[str, Any]) -> None:
+        metrics = {**metrics, **peak_memory(self._inner.device)}
         if self._inner.rank == 0:
             append_line(self._path, json.dumps({"time": round(time.time(), 3), **metrics}))
         self._inner.report(metrics)

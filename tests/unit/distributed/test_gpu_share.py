@@ -11,7 +11,8 @@ from bistil_ray.planning.step import Step
 
 
 def step(kind: str = "distil", name: str = "sw", **about: Any) -> Step:
-    return Step(kind, {}, {}, {}, name, {"lang": name, **about})
+    runtime = {"accumulation": 1} if kind in ("distil", "finetune") else {}
+    return Step(kind, {}, {}, {}, name, {"lang": name, **about}, runtime)
 
 
 def figures(gigabytes: float, of: float = 80.0) -> dict[str, int]:
@@ -31,6 +32,28 @@ def test_the_first_of_a_sort_has_a_gpu_to_itself_and_those_after_it_share() -> N
     shares = [room.take(str(n), [step(name="ha", seed=n, density=0.08)]) for n in range(8)]
     assert [gpus(share) for share in shares] == [pytest.approx(1 / 7, abs=1e-4)] * 7 + [None]
     assert shares[0] is not None and shares[0].reason == "steps like it take 9.3 of a GPU's 80 GB, so 7 share one"
+
+
+def test_while_the_first_of_a_sort_has_not_told_the_others_wait_and_other_sorts_do_not() -> None:
+    room = GpuRoom(8)
+    assert room.take("1", [step()]) == Share(1.0)
+    assert room.take("2", [step(name="ha")]) is None, "it would keep a whole GPU to its end"
+    assert room.take("2", [step("finetune")]) == Share(1.0)
+    assert [room.take(str(n), [step("evaluate")]) for n in (3, 4)] == [Share(1.0)] * 2, "it is short and tells nothing"
+    room.expect([step()], figures(8) | {"bits_per_character": 2.0})
+    assert room.take("5", [step(name="ha")]) is None, "it has not trained yet"
+    room.expect([step()], figures(8) | {"loss": 1.0})
+    assert gpus(room.take("5", [step(name="ha")])) == 0.2, "0.9 * 80 / (1.5 * 8 + 0.7) is 5.6"
+    room.leave("1")
+    room.learn([step()], figures(9))
+    assert gpus(room.take("6", [step(name="yo")])) == 0.1428, "what it took in all counts in the end"
+
+
+def test_if_the_first_of_a_sort_is_lost_another_is_the_first() -> None:
+    room = GpuRoom(2)
+    room.take("1", [step()])
+    room.leave("1")
+    assert room.take("2", [step()]) == Share(1.0)
 
 
 def test_a_share_is_never_more_than_ray_deals_out() -> None:
