@@ -107,17 +107,13 @@ class StepSearcher(Searcher):
                 heappop(queue)  # it went along with another
         for queue in sorted(filter(None, queues)):
             steps = self._taken_along(self._waiting[queue[0][1]])
-            if (share := self._share_for(trial_id, steps)) is not None:
+            alone = any(self._losses[step.key] for step in steps)
+            share = Share(0.0) if self._gpus is None else self._gpus.take(trial_id, steps, alone)
+            if share is not None:
                 heappop(queue)
                 return self._hand_out(trial_id, steps, share)
         # What is running may come back.
         return None if self.unfinished else Searcher.FINISHED
-
-    def _share_for(self, trial_id: str, steps: Sequence[Step]) -> Share | None:
-        """Give a trial its share of a GPU, none where there are no GPUs to deal out; None while it has to wait."""
-        if self._gpus is None:
-            return Share(0.0)
-        return self._gpus.take(trial_id, steps, alone=any(self._losses[step.key] for step in steps))
 
     def _hand_out(self, trial_id: str, steps: list[Step], share: Share) -> dict[str, Any]:
         self._running[trial_id] = steps
