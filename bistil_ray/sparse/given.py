@@ -12,7 +12,8 @@ from ..errors import ModelError
 from ..models.families import family_of
 from ..models.hub import locate_sft
 from .convert import FILE_NAME, read_composable
-from .delta import META_FILE, SparseDelta, load_delta
+from .delta import SparseDelta
+from .files import META_FILE, load_delta
 
 
 def is_sft(folder: str | Path) -> bool:

@@ -19,7 +19,8 @@ from ..data.masking import MaskingVocabulary
 from ..models.families import family_of
 from ..models.freeze import freeze
 from ..models.loading import load_masked_lm, load_tokenizer
-from ..sparse.delta import SparseDelta, extract_delta, save_delta
+from ..sparse.delta import SparseDelta, extract_delta
+from ..sparse.files import save_delta
 from ..sparse.given import fit_delta, load_sft
 from ..storage import read_result
 from ..train.loop import Phase

@@ -20,7 +20,8 @@ from ..models.loading import load_tokenizer
 from ..models.look import Look
 from ..models.projection import load_projections
 from ..models.student import cut_vocabulary
-from ..sparse.delta import extract_delta, save_delta
+from ..sparse.delta import extract_delta
+from ..sparse.files import save_delta
 from ..storage import read_result, replacing
 from ..teachers.adapted import adapted
 from ..teachers.constant import check_varies

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 from ..models.heads import check_labels, head_parameters, load_model, model_labels, new_model
 from ..models.language_tokenizers import copy_tokenizers
 from ..models.loading import load_tokenizer
-from ..sparse.delta import SparseDelta, apply_delta, load_delta
+from ..sparse.delta import SparseDelta, apply_delta
+from ..sparse.files import load_delta
 from ..sparse.given import fit_delta, is_sft, load_sft
 from ..storage import read_result, replacing
 from ..train.loop import Phase, Progress, run_phase

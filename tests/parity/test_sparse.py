@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import AutoModelForTokenClassification
 
 from bistil_ray.sparse.convert import decode_sparse, encode_sparse, numpy_integers, read_composable, write_composable
-from bistil_ray.sparse.delta import SparseDelta, apply_delta, extract_delta, load_delta, save_delta
+from bistil_ray.sparse.delta import SparseDelta, apply_delta, extract_delta
+from bistil_ray.sparse.files import load_delta, save_delta
 from bistil_ray.sparse.given import fit_delta, load_sft
 from bistil_ray.sparse.select import select_changes, threshold_of
 

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from bistil_ray.errors import ModelError
-from bistil_ray.sparse.delta import SparseDelta, apply_delta, extract_delta, load_delta, save_delta
+from bistil_ray.sparse.delta import SparseDelta, apply_delta, extract_delta
+from bistil_ray.sparse.files import load_delta, save_delta
 
 META = {
     "base_model": "student",
@@ -270,6 +271,6 @@ def test_tensors_that_do_not_fit_are_refused(reason: str, tmp_path: Path, monkey
     file = tmp_path / "sft.safetensors"
     save_file({**load_file(file), **BROKEN[reason]}, file)
     known = json.loads((tmp_path / "sft.json").read_text())
-    monkeypatch.setattr("bistil_ray.sparse.delta._sha256", lambda _: known["sha256"])
+    monkeypatch.setattr("bistil_ray.sparse.files._sha256", lambda _: known["sha256"])
     with pytest.raises(ModelError, match=reason):
         load_delta(tmp_path)

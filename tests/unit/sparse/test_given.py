@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelF
 from bistil_ray.errors import ModelError
 from bistil_ray.models import hub
 from bistil_ray.sparse.convert import encode_sparse, write_composable
-from bistil_ray.sparse.delta import SparseDelta, apply_delta, save_delta
+from bistil_ray.sparse.delta import SparseDelta, apply_delta
+from bistil_ray.sparse.files import save_delta
 from bistil_ray.sparse.given import fit_delta, load_sft
 
 META = {"base_model": "m", "base_fingerprint": "f", "density": 0.1, "method": "lt-sft"}

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from bistil_ray.sparse.delta import SparseDelta, load_delta
+from bistil_ray.sparse.delta import SparseDelta
+from bistil_ray.sparse.files import load_delta
 from bistil_ray.sparse.given import fit_delta
 from bistil_ray.steps.adapt import sft_folder
 from bistil_ray.steps.context import Job, LocalContext

@@ -14,7 +14,8 @@ from bistil_ray.inputs import gather_facts
 from bistil_ray.models.heads import load_model
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.sparse.convert import write_composable
-from bistil_ray.sparse.delta import apply_delta, load_delta
+from bistil_ray.sparse.delta import apply_delta
+from bistil_ray.sparse.files import load_delta
 from bistil_ray.steps.local import run_here
 
 FEW = "{enabled: true, dense_steps: 6, sparse_steps: 6, batch_size: 8, lr: 0.01, precision: fp32, density: 0.1}"

@@ -18,7 +18,8 @@ from bistil_ray.models.heads import load_model
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.planning.step import Step
 from bistil_ray.results.records import Record
-from bistil_ray.sparse.delta import apply_delta, load_delta
+from bistil_ray.sparse.delta import apply_delta
+from bistil_ray.sparse.files import load_delta
 from bistil_ray.steps.local import run_here
 
 DENSITY = 0.1
