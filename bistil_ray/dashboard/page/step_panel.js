@@ -37,7 +37,7 @@ function stepContent(run, step) {
   return [
     close, el("h2", { id: "step-title" }, stepTitle(run, step)),
     el("p", {}, el("span", { class: `mark ${step.state}` }, STATE_WORDS[step.state]), ` · ${KIND_WORDS[step.kind] ?? step.kind}`),
-    step.reason && el("pre", { class: "reason" }, step.reason),
+    step.reason && el("pre", { class: step.state === "failed" ? "reason" : "" }, step.reason),
     facts(run, step), stepCurves(step),
     el("h3", {}, "Make it again"),
     note("In an empty storage, this makes the step and what it builds on, with the same results on the same kind of machine:"),
