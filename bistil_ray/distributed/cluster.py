@@ -80,6 +80,8 @@ def _connect(execution: Execution) -> None:
 
 def _start_local(execution: Execution) -> None:
     """Start a cluster on this machine; Ray gives its parts 30 seconds, which a busy machine may need twice."""
+    # What a lost trial leaves of Ray Train is cleaned up through the dashboard; nothing else needs it.
+    dashboard = _launcher(execution) == "train"
     for attempt in range(STARTS):
         try:
             ray.init(
@@ -87,8 +89,7 @@ def _start_local(execution: Execution) -> None:
                 num_cpus=_cores(),
                 log_to_driver=False,
                 logging_level="ERROR",
-                # What a lost trial leaves of Ray Train is cleaned up through the dashboard; nothing else needs it.
-                include_dashboard=_launcher(execution) == "train",
+                include_dashboard=dashboard,
                 object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
             )
             return
