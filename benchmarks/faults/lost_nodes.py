@@ -29,7 +29,7 @@ CPUS = 2
 def node_lost(bench: Bench) -> list[Row]:
     """Take away the node that trains and bring another; then take that away too, and bring one after the failure."""
     os.environ[START_TIMEOUT] = NO_ROOM_SECONDS
-    with _drivers_on_the_head() as cluster:
+    with _full_head() as cluster:
         node = add_node(cluster, CPUS)
         tiny = bench.sweep("nodes", *ONE_BY_ONE, "--address", cluster.address)
         sweep = tiny.start()
@@ -55,7 +55,7 @@ def node_lost(bench: Bench) -> list[Row]:
 
 def node_drained(bench: Bench) -> Row:
     """Let Ray drain the node that trains, as before a spot machine goes; remove it when the step has saved."""
-    with _drivers_on_the_head() as cluster:
+    with _full_head() as cluster:
         node: Any = add_node(cluster, CPUS)
         tiny = bench.sweep("drained", *ONE_BY_ONE, *RARELY, "--address", cluster.address)
         sweep = tiny.start()
@@ -75,8 +75,8 @@ def node_drained(bench: Bench) -> Row:
 
 
 @contextmanager
-def _drivers_on_the_head() -> Iterator[Cluster]:
-    """Start a head that has room for what trains nowhere but on other nodes: half of its only CPU is taken."""
+def _full_head() -> Iterator[Cluster]:
+    """Start a head that has no room for a step, so that all train on other nodes: half of its only CPU is taken."""
     with local_cluster(cpus=1) as cluster, ray.init(address=cluster.address):
         half = ray.remote(num_cpus=0.5, resources={"node:__internal_head__": 0.001})(_Placeholder).remote()
         ray.get(half.__ray_ready__.remote())
