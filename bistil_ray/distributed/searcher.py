@@ -164,7 +164,8 @@ class StepSearcher(Searcher):
             beside_others |= self._gpus.shares(trial_id)
             self._gpus.leave(trial_id)
             for end in ends.values() or (found,):
-                self._gpus.learn(steps, end)
+                if end.get("state") == "done":  # else it may have been about to take more
+                    self._gpus.learn(steps, end)
         for step in steps:
             end = ends.get(step.key, found)
             if error and end.get("state", "running") == "running":

@@ -185,10 +185,9 @@ def _tune(
         shared = companions(plan) if config.execution.share_teacher else {}
         places, gpus = places_for(config.execution, resources, plan, slot, parallel)
         if gpus is not None:
-            earlier = [step for step in plan if step.key in set(done)]
-            results = _at_once(read_result, [run.parent / "steps" / step.key for step in earlier])
-            for step, result in zip(earlier, results, strict=True):
-                gpus.learn([step], result)
+            results = dict(zip(done, _at_once(read_result, [run.parent / "steps" / key for key in done]), strict=True))
+            for step in plan:
+                gpus.learn([step], results.get(step.key, {}))
         searcher = StepSearcher(plan, done, outcome, shared, places, _halving(plan, done, config, run), gpus)
         ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.

@@ -98,6 +98,14 @@ def test_steps_share_a_gpu_when_one_of_their_sort_has_told_what_it_takes(told: T
     assert searcher.suggest("6") == Searcher.FINISHED
 
 
+def test_what_a_lost_step_took_so_far_is_not_taken_for_all_that_it_takes(told: Told) -> None:
+    searcher = StepSearcher(Plan((SW, HA)), [SW_PACK.key, HA_PACK.key], told, gpus=GpuRoom(2))
+    assert searcher.suggest("1") == {"step": SW.key, "gpus": 1.0}
+    searcher.on_trial_result("1", {"state": "running", **MEMORY})
+    searcher.on_trial_complete("1", None, error=True)
+    assert [searcher.suggest(trial) for trial in "23"] == [{"step": SW.key, "gpus": 1.0}, {"step": HA.key, "gpus": 1.0}]
+
+
 def test_what_failed_on_a_shared_gpu_is_tried_again_on_one_of_its_own(told: Told) -> None:
     room = GpuRoom(1, most=2)
     room.learn([SW], MEMORY)
