@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def head() -> Iterator[Head]:
     finally:
         ended = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
         for one in ended:
-            one.kill()
+            with suppress(psutil.NoSuchProcess):  # it may have ended just now
+                one.kill()
         psutil.wait_procs(ended)
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
