@@ -122,16 +122,15 @@ def display_names(places: Sequence[str]) -> dict[str, str]:
 def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str = "--teachers") -> TeacherFacts:
     """Check a teacher.
 
-    ``lengths`` are the settings, by key, that say how many tokens it will see at once; it must have positions for them.
+    ``lengths`` are the settings or flags that say how many tokens it will see at once; it must have positions for them.
     """
     folder = locate_model(place, flag)
     facts = check_teacher(folder)
     positions = family_of(facts).longest_text(facts)
     for key, length in lengths.items():
         if length > positions:
-            raise ConfigError(
-                f"{key} is {length}, but {place} sees at most {positions} tokens: --set {key}={positions}"
-            )
+            to_set = key if key.startswith("--") else f"--set {key}"
+            raise ConfigError(f"{key} is {length}, but {place} sees at most {positions} tokens: {to_set}={positions}")
     return TeacherFacts(
         name=name,
         model=Input(str(folder), content_fingerprint(str(folder))),

@@ -89,9 +89,29 @@ def given_student_step(student: Input, shape: Shape, teacher: str, lang: str, se
     return make_step("distil", {"lang": lang, **asdict(shape), "seed": seed}, {"student": student}, {}, about)
 
 
-def pretrain_step(phase: Optimisation, pack: Step, shape: Mapping[str, Any]) -> Step:
-    """A masked language model of ``shape`` from scratch on a pack."""
-    settings = {**shape, "length": pack.settings["length"], "evaluations": 5}
-    tokens = int(shape["steps"] * phase.batch_size * pack.settings["length"])
-    flops = 6.0 * shape["layers"] * 12 * shape["hidden"] ** 2 * tokens
-    return make_step("pretrain", settings, {}, {"pack": pack}, {"layers": shape["layers"]}, phase, tokens, flops)
+def pretrain_step(phase: Optimisation, pack: Step, shape: Mapping[str, int], course: Mapping[str, Any]) -> Step:
+    """A masked language model of ``shape`` (layers, hidden, heads) from scratch on a pack.
+
+    ``course`` says how long it trains: its steps, the share of tokens to predict, the seed.
+    """
+    body = shape["layers"] * 12 * shape["hidden"] ** 2
+    return _on_pack(phase, pack, {**shape, **course}, {}, {"layers": shape["layers"]}, body)
+
+
+def pretrain_on_step(phase: Optimisation, pack: Step, model: TeacherFacts, course: Mapping[str, Any]) -> Step:
+    """A masked language model that exists, trained on with a pack of its whole vocabulary."""
+    body = model.body_parameters(model.layers)
+    return _on_pack(phase, pack, course, {"model": model.model}, {"model": model.name}, body)
+
+
+def _on_pack(
+    phase: Optimisation,
+    pack: Step,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Input],
+    about: Mapping[str, Any],
+    body: int,
+) -> Step:
+    tokens = int(settings["steps"] * phase.batch_size * pack.settings["length"])
+    settings = {**settings, "length": pack.settings["length"], "evaluations": 5}
+    return make_step("pretrain", settings, inputs, {"pack": pack}, about, phase, tokens, 6.0 * body * tokens)

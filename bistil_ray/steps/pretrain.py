@@ -1,4 +1,4 @@
-"""Step ``pretrain``: a masked language model from random weights on packed corpora.
+"""Step ``pretrain``: a masked language model trained on packed corpora, from random weights or on from a given one.
 
 Product: ``model/`` with its tokenizer.
 """
@@ -13,7 +13,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from ..data.order import chunks_from, read_chunk
-from ..models.loading import load_tokenizer
+from ..models.loading import load_masked_lm, load_tokenizer
 from ..models.neighbours import look_at_neighbours
 from ..train.masked_lm import MaskedLanguageModelling
 from ..train.seeds import mix
@@ -23,14 +23,21 @@ from .on_text import train_on_text
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Train a BERT of the wanted shape on every language of the pack, turn by turn."""
+    """Train the given model, or a BERT of the wanted shape, on every language of the pack, turn by turn."""
     settings = job.settings
-    pack = job.needs["pack"]
-    tokenizer = load_tokenizer(str(pack / "tokenizer"))
+    tokenizer = load_tokenizer(str(job.needs["pack"] / "tokenizer"))
     torch.manual_seed(mix(settings["seed"], 3))
+    given = job.inputs.get("model")
+    model = load_masked_lm(given).train() if given else _new_model(job, len(tokenizer), tokenizer.pad_token_id)
+    model.to(context.device)
+    return train_on_text(job, context, MaskedLanguageModelling(model), model, tokenizer, settings["mask"], "model")
+
+
+def _new_model(job: Job, tokens: int, pad_token_id: int) -> BertForMaskedLM:
+    settings = job.settings
     model = BertForMaskedLM(
         BertConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=tokens,
             hidden_size=settings["hidden"],
             num_hidden_layers=settings["layers"],
             num_attention_heads=settings["heads"],
@@ -38,13 +45,12 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             max_position_embeddings=max(512, settings["length"]),
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=pad_token_id,
         )
     )
     look_at_neighbours(model.bert)
-    _start_from_frequencies(model, training_files(pack))
-    model.to(context.device)
-    return train_on_text(job, context, MaskedLanguageModelling(model), model, tokenizer, settings["mask"], "model")
+    _start_from_frequencies(model, training_files(job.needs["pack"]))
+    return model
 
 
 def _start_from_frequencies(model: BertForMaskedLM, files: Sequence[Sequence[str]]) -> None:
