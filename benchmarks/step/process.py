@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import NamedTuple, TypeVar
 
+import psutil
 import torch
 
 from bistil_ray.models.student import build_student
@@ -43,6 +44,16 @@ class Step(NamedTuple):
     took: Duration
 
 
+class Memory(NamedTuple):
+    """The most bytes held while stepping: all of the process's, and those besides Python and its libraries.
+
+    On a GPU both are what torch allocated there, which holds no libraries.
+    """
+
+    resident: int
+    own: int
+
+
 class Side:
     """A process that holds both models and takes steps of a ``kind``."""
 
@@ -58,10 +69,10 @@ class Side:
         self._here.send(number)
         return self._here.recv()
 
-    def end(self) -> int:
-        """End the process; give the most memory it held, in bytes: resident, or on the GPU where there is one."""
+    def end(self) -> Memory:
+        """End the process; give the most memory it held."""
         self._here.send(None)
-        peak: int = self._here.recv()
+        peak: Memory = self._here.recv()
         self._process.join()
         return peak
 
@@ -91,6 +102,7 @@ def peak_flops(shape: Shape, precision: str, threads: int, repeats: int = 30) ->
 
 def _serve(pipe: Connection, kind: Kind, shape: Shape, precision: str, threads: int) -> None:
     torch.set_num_threads(threads)
+    libraries = psutil.Process().memory_info().rss
     teacher = make_teacher(shape)
     layers = range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers)
     student = build_student(teacher, tuple(layers))
@@ -101,7 +113,7 @@ def _serve(pipe: Connection, kind: Kind, shape: Shape, precision: str, threads: 
     while (number := pipe.recv()) is not None:
         batch = {name: values.to(_device()) for name, values in make_batch(shape, number).items()}
         pipe.send(Step(*_timed(partial(step, batch))))
-    pipe.send(_peak_memory())
+    pipe.send(_most_memory(libraries))
 
 
 def _timed(run: Callable[[], T]) -> tuple[T, Duration]:
@@ -113,10 +125,11 @@ def _timed(run: Callable[[], T]) -> tuple[T, Duration]:
     return given, Duration(time.perf_counter() - began, time.process_time() - cpu_began)
 
 
-def _peak_memory() -> int:
+def _most_memory(libraries: int) -> Memory:
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Memory(*[torch.cuda.max_memory_allocated()] * 2)
+    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Memory(resident, resident - libraries)
 
 
 def _device() -> torch.device:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,25 +30,21 @@ class Speed:
     latency_ms: float
 
 
-def measure(
-    model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10, seconds: float = 0.0
-) -> Speed:
+def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 128, repeats: int = 10) -> Speed:
     """Measure a model on one text of ``length`` tokens, or as many as the model takes.
 
-    Latency is the median of forward passes on the CPU with one thread (see ``median_ms``). Bytes are those of the
-    weight files in ``folder``, or of the parameters in memory where there is none. Threads, device and mode
-    are put back.
+    Latency is the median of ``repeats`` forward passes on the CPU with one thread. Bytes are those of the weight files
+    in ``folder``, or of the parameters in memory where there is none. Threads, device and mode are put back.
     """
-    device, training, threads = model.device, model.training, torch.get_num_threads()
+    device, training = model.device, model.training
     module: nn.Module = model  # whose ``to`` is typed, as the model's own is not
     ids_BT = text_ids(model.config, length)
     try:
-        torch.set_num_threads(1)
         module.to("cpu").eval()
-        flops = count_flops(model, ids_BT)
-        latency = median_ms(lambda: model(input_ids=ids_BT), repeats, seconds)
+        with one_thread():
+            flops = count_flops(model, ids_BT)
+            latency = statistics.median(times_ms(lambda: model(input_ids=ids_BT), repeats))
     finally:
-        torch.set_num_threads(threads)
         module.to(device).train(training)
     return Speed(
         params=sum(parameter.numel() for parameter in model.parameters()),
@@ -55,6 +52,17 @@ def measure(
         flops_per_token=flops / ids_BT.shape[1],
         latency_ms=latency,
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute with a single thread meanwhile."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def text_ids(config: PreTrainedConfig, length: int) -> Tensor:
@@ -76,8 +84,8 @@ def count_flops(model: PreTrainedModel, ids_BT: Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def median_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> float:
-    """Give the median time of calls of ``run``, without gradients, after two that do not count.
+def times_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> list[float]:
+    """Give the time of each call of ``run``, without gradients, after two that do not count.
 
     There are ``repeats`` of them, and more until they have taken so many ``seconds`` together.
     """
@@ -87,7 +95,7 @@ def median_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> 
             began = time.perf_counter()
             run()
             took.append(time.perf_counter() - began)
-    return 1000 * statistics.median(took[WARM_UPS:])
+    return [1000 * each for each in took[WARM_UPS:]]
 
 
 def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:

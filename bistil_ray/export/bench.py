@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from ..evaluate.speed import count_flops, measure, median_ms, text_ids
+from ..evaluate.speed import count_flops, one_thread, text_ids, times_ms
 from ..models.families import family_of
 from ..models.parser import PARSERS
 from .heads import PARSER, Head, head_of, read_config
@@ -22,6 +24,8 @@ from .session import OnnxModel
 
 LENGTH, BATCH = 128, 16
 LEAST_REPEATS = 3
+UNDISTURBED = 0.1
+"""The share of passes that are quicker than the one whose time counts: what else a machine does only adds to a time."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class Cost:
     """What one model costs; None where the machine cannot tell.
 
     ``params`` count shared ones once, ``bytes`` are those of the weights on disk, a multiply-add is 2 FLOPs. Latency is
-    the median for one text of 128 tokens: on the CPU with one thread, and on the GPU. ``tokens_per_second`` is for
-    batches of 16 such texts on all cores. ``memory_bytes`` is how far the peak of resident memory rose while the model
-    was loaded and run on such a batch.
+    for one text of 128 tokens: on the CPU with one thread, and on the GPU. ``tokens_per_second`` is for batches of 16
+    such texts on all cores. Both are those of passes that nothing disturbed (see ``UNDISTURBED``). ``memory_bytes`` is
+    how far the peak of resident memory rose while the model was loaded and run on such a batch.
     """
 
     model: str
@@ -65,14 +69,16 @@ def measure_here(name: str, folder: Path, seconds: float) -> Cost:
 
     before = _peak_memory()
     model: Any = load(head, folder) if file is None else OnnxModel(file, config)
-    batch_ms = median_ms(lambda: model(input_ids=batch_BT), LEAST_REPEATS, seconds)
+    batch_ms = undisturbed_ms(lambda: model(input_ids=batch_BT), seconds)
     after = _peak_memory()
     if file is None:
-        exact, latency = model, measure(model, folder, LENGTH, LEAST_REPEATS, seconds).latency_ms
+        exact = model
+        with one_thread():
+            latency = undisturbed_ms(lambda: model(input_ids=ids_BT), seconds)
     else:
         # A graph does not tell its FLOPs: those of a model with other weights are the same.
         exact, alone = architecture(config).eval(), OnnxModel(file, config, threads=1)
-        latency = median_ms(lambda: alone(input_ids=ids_BT), LEAST_REPEATS, seconds)
+        latency = undisturbed_ms(lambda: alone(input_ids=ids_BT), seconds)
     return Cost(
         model=name,
         form="PyTorch" if file is None else file.name,
@@ -84,6 +90,11 @@ def measure_here(name: str, folder: Path, seconds: float) -> Cost:
         memory_bytes=None if before is None or after is None else after - before,
         gpu_latency_ms=_gpu_latency(model, ids_BT, seconds) if file is None else None,
     )
+
+
+def undisturbed_ms(run: Callable[[], object], seconds: float) -> float:
+    """Call ``run`` for so many ``seconds``; give the time of a call that nothing disturbed."""
+    return float(np.quantile(times_ms(run, LEAST_REPEATS, seconds), UNDISTURBED))
 
 
 def _class_of(head: Head, config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -101,7 +112,7 @@ def _gpu_latency(model: PreTrainedModel, ids_BT: Tensor, seconds: float) -> floa
         model(input_ids=there_BT)
         torch.cuda.synchronize()
 
-    return median_ms(run, LEAST_REPEATS, seconds)
+    return undisturbed_ms(run, seconds)
 
 
 def _peak_memory() -> int | None:

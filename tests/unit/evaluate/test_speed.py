@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from transformers import (
 )
 
 from bistil_ray.evaluate import speed
-from bistil_ray.evaluate.speed import measure, median_ms
+from bistil_ray.evaluate.speed import measure, times_ms
+from bistil_ray.export.bench import undisturbed_ms
 
 SHAPE = {"vocab_size": 90, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 40}
 
@@ -26,15 +28,31 @@ def matrix_flops(length: int, outputs: int) -> int:
     return 2 * (3 * per_layer + 24 * outputs)
 
 
-def test_a_time_is_the_median_over_as_many_calls_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    took, clock = iter([9.0, 9.0, 1.0, 4.0, 2.0, 1.0, 3.0]), [0.0]
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], None]]:
+    """A function giving a function whose calls take so many seconds of a clock that it drives."""
+    clock = [0.0]
     monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
 
-    def run() -> None:
-        clock[0] += next(took)
+    def take(*seconds: float) -> Callable[[], None]:
+        left = iter(seconds)
 
-    assert median_ms(run, repeats=2, seconds=8.0) == 1_500.0  # 1, 4, 2 and 1 seconds; those of the warm-up do not count
-    assert list(took) == [3.0]
+        def run() -> None:
+            clock[0] += next(left)
+
+        return run
+
+    return take
+
+
+def test_times_are_those_of_as_many_calls_as_it_takes(timed: Callable[..., Callable[[], None]]) -> None:
+    run = timed(9.0, 9.0, 1.0, 4.0, 2.0, 1.0, 3.0)
+    assert times_ms(run, repeats=2, seconds=8.0) == [1_000, 4_000, 2_000, 1_000]  # those of the warm-up do not count
+
+
+def test_what_disturbs_some_passes_does_not_move_what_bench_says(timed: Callable[..., Callable[[], None]]) -> None:
+    quiet, busy = (0.5, 0.5, *[1.0] * 20), (0.5, 0.5, *[1.0, 1.0, 1.7, 2.5] * 5)
+    assert undisturbed_ms(timed(*quiet), seconds=20) == undisturbed_ms(timed(*busy), seconds=20) == 1_000
 
 
 def test_flops_are_those_of_the_matrix_products() -> None:
