@@ -71,7 +71,7 @@ FEW_STEPS = " ".join(
     ).split()
 )
 CUT_SHORT = dict.fromkeys(("sweep", "distill", "finetune", "adapt", "merge"), FEW_STEPS) | {
-    "pretrain": "--steps 8 --layers 1 --hidden 64 --length 16",
+    "pretrain": "--steps 8 --length 16",
     "bench": "--seconds 0",
 }
 """What is added to a command, so that it takes seconds."""
