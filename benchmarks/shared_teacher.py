@@ -21,8 +21,9 @@ from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.steps.context import Context, Job, LocalContext
 from bistil_ray.steps.side_by_side import run_side_by_side
-from bistil_ray.train.loop import Batch, Phase, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.sparse_tuning import tune_sparsely
 
 LAYERS, VOCABULARY = 12, 5_000

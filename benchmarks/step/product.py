@@ -9,9 +9,10 @@ from transformers import PreTrainedModel
 
 from bistil_ray.models.layers import align_layers
 from bistil_ray.train.learned import Learned
-from bistil_ray.train.loop import Phase, train_step
+from bistil_ray.train.loop import train_step
 from bistil_ray.train.objectives import Distillation
 from bistil_ray.train.optim import make_optimizer, round_once
+from bistil_ray.train.phase import Phase
 
 
 class ProductStep:

@@ -23,8 +23,8 @@ from ..sparse.delta import SparseDelta, extract_delta
 from ..sparse.files import save_delta
 from ..sparse.given import fit_delta, load_sft
 from ..storage import read_result
-from ..train.loop import Phase
 from ..train.masked_lm import MaskedLanguageModelling
+from ..train.phase import Phase
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .blocks import BlockStream, training_files
 from .context import Context, Job

@@ -13,8 +13,8 @@ import torch
 from ..data.masking import MaskingVocabulary, corrupt
 from ..data.order import Turns, chunks_from, read_chunk
 from ..storage import read_result
-from ..train.loop import Batch
 from ..train.memory import micro_batches
+from ..train.phase import Batch
 from ..train.seeds import mix
 from .context import Context
 from .pack import block_files

@@ -29,10 +29,10 @@ from ..teachers.adapted import adapted
 from ..teachers.constant import check_states
 from ..teachers.shared import Teaching
 from ..train.baselines import RelationDistillation, TripleDistillation
-from ..train.loop import Objective
 from ..train.masked_lm import MaskedLanguageModelling, MaskedTokens
 from ..train.objectives import Distillation
 from ..train.optim import round_once
+from ..train.phase import Objective
 from .blocks import held_out_blocks
 from .context import Context, Job
 from .new_student import NewStudent, new_student

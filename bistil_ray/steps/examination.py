@@ -13,7 +13,7 @@ from ..data.masking import MaskingVocabulary
 from ..evaluate.language_model import bits_per_character
 from ..planning.halving import examined_at
 from ..storage import read_metrics, read_result
-from ..train.loop import Progress
+from ..train.phase import Progress
 from .blocks import held_out_blocks
 from .context import Context
 

@@ -26,9 +26,9 @@ from ..storage import read_result, replacing
 from ..teachers.adapted import adapted
 from ..teachers.constant import check_varies
 from ..teachers.shared import Teaching
-from ..train.loop import Batch, Objective, Phase
 from ..train.objectives import Distillation, LabelLearning, TextBesides
 from ..train.optim import autocast, round_once
+from ..train.phase import Batch, Objective, Phase
 from ..train.seeds import mix
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name

@@ -15,7 +15,7 @@ from ..data.examples import Examples, read_examples
 from ..models.language_tokenizers import tokenizer_for
 from ..tasks.registry import TASKS
 from ..tasks.task import Task
-from ..train.loop import Batch
+from ..train.phase import Batch
 from .context import Context, Job
 
 MULTIPLE = 8

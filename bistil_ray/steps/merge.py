@@ -17,8 +17,9 @@ from ..models.loading import load_masked_lm
 from ..models.merged import merge_rows, student_from_chance, student_from_teacher, token_rows
 from ..models.student import cut_vocabulary
 from ..storage import replacing
-from ..train.loop import Phase, run_phase
+from ..train.loop import run_phase
 from ..train.merging import Merging
+from ..train.phase import Phase
 from ..train.seeds import mix
 from .context import Context, Job
 from .examination import Examination, held_out_bits

@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.masking import MaskingVocabulary
 from ..storage import read_result, replacing
-from ..train.loop import Objective, Phase, run_phase
+from ..train.loop import run_phase
+from ..train.phase import Objective, Phase
 from .blocks import BlockStream, training_files
 from .context import Context, Job
 from .examination import Examination, held_out_bits

@@ -12,8 +12,8 @@ import torch
 from ..data.masking import IGNORED
 from ..data.order import Turns, chunks_from
 from ..teachers.predictions import Predictions, read_predictions
-from ..train.loop import Batch
 from ..train.memory import micro_batches
+from ..train.phase import Batch
 from ..train.seeds import mix
 from .context import Context
 

@@ -20,8 +20,9 @@ from ..sparse.delta import SparseDelta, apply_delta
 from ..sparse.files import load_delta
 from ..sparse.given import fit_delta, is_sft, load_sft
 from ..storage import read_result, replacing
-from ..train.loop import Phase, Progress, run_phase
+from ..train.loop import run_phase
 from ..train.objectives import LabelLearning
+from ..train.phase import Phase, Progress
 from ..train.seeds import mix
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .adapt import sft_folder

@@ -10,8 +10,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from ..data.pack import documents_in
-from ..train.loop import Batch
 from ..train.objectives import PLAIN
+from ..train.phase import Batch
 from .blocks import first_blocks
 from .context import Context, Job
 from .labelled import LabelledStream, task_of

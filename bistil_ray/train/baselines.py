@@ -17,7 +17,7 @@ from ..losses.relation import relation_divergence
 from ..models.heads import model_inputs
 from ..models.logits_at import states_and_logits_at
 from ..models.look import Look, Wanted, look_at
-from .loop import Batch, Counts
+from .phase import Batch, Counts
 
 TRIPLE_WEIGHTS = {"kl": 5.0, "mlm": 2.0, "cosine": 1.0}
 TRIPLE_TEMPERATURE = 2.0

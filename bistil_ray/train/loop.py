@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,76 +20,13 @@ from .memory import Fitting
 from .notice import TERMINATED, notice
 from .numbers import count_skipped, follow_loss, is_finite, loss_warning
 from .optim import autocast, learning_rate, make_optimizer
+from .phase import Batch, Counts, Objective, Phase, Progress, Report
 from .pull import Pull
 from .ranks import sum_gradients, total
 from .seeds import mix
 from .state import load_checkpoint, save_checkpoint
 
 log = logging.getLogger(__name__)
-Batch = Mapping[str, Tensor]
-Counts = Mapping[str, float]
-
-
-class Objective(Protocol):
-    """What is minimised."""
-
-    model: nn.Module
-
-    def counts(self, batch: Batch) -> dict[str, float]:
-        """Count, per loss term, what this micro-batch contributes to the denominator."""
-
-    def losses(self, batch: Batch, counts: Counts) -> dict[str, Tensor]:
-        """Give the weighted loss terms of this micro-batch, each over its global count; their sum is minimised."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """The settings of one training phase."""
-
-    steps: int
-    lr: float
-    warmup: float = 0.0
-    clip: float = 1.0
-    precision: str = "auto"
-    seed: int = 0
-    log_every: int = 20
-    checkpoint_seconds: float = 120.0
-    languages: tuple[str, ...] = ()
-    """What the numbers in ``language`` of a batch stand for, to name a batch by."""
-
-    @classmethod
-    def from_settings(
-        cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, languages: Sequence[str] = ()
-    ) -> Phase:
-        """Read a phase from a step's settings, which have the same words."""
-        named = {name: settings[name] for name in ("lr", "warmup", "clip", "precision")}
-        return cls(
-            steps=steps,
-            seed=settings["seed"],
-            log_every=max(1, min(20, steps // 20)),
-            checkpoint_seconds=60 * runtime.get("checkpoint_minutes", 2.0),
-            languages=tuple(languages),
-            **named,
-        )
-
-
-@dataclass
-class Progress:
-    """Where a phase stands: what a checkpoint holds besides tensors."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    cuts: int = 1
-    """Parts that memory forces every micro-batch into."""
-    early: Sequence[float] = (0.0, 0)
-    """Sum and number of the losses in the first tenth of the steps, and in ``late`` of those in the last."""
-    late: Sequence[float] = (0.0, 0)
-    terms: dict[str, float] = field(default_factory=dict)
-
-
-Report = Callable[[dict[str, Any]], None]
 
 
 def run_phase(

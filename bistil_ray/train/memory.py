@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ..errors import TrainingError
-
-if TYPE_CHECKING:
-    from .loop import Batch
+from .phase import Batch
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from ..data.masking import IGNORED
 from ..losses.precision import at_least_float32
 from ..losses.topk import top_k_divergence
 from ..models.logits_at import logits_at
-from .loop import Batch, Counts
+from .phase import Batch, Counts
 
 
 @dataclass

@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ..errors import TrainingError
-
-if TYPE_CHECKING:
-    from .loop import Phase, Progress
+from .phase import Phase, Progress
 
 log = logging.getLogger(__name__)
 MAX_SKIPPED = 10

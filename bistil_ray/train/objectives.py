@@ -28,7 +28,7 @@ from ..models.look import Look, Places, Wanted, look_at
 from ..models.states import Observed
 from ..sparse.delta import SparseDelta
 from ..teachers.adapted import shifted_parameters
-from .loop import Batch, Counts
+from .phase import Batch, Counts
 
 PLAIN = "plain"
 """The field by which a batch of text without labels is told from examples."""

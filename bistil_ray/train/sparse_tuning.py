@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..sparse.select import select_changes
-from .loop import Batch, Objective, Phase, Progress, Report, run_phase
+from .loop import run_phase
+from .phase import Batch, Objective, Phase, Progress, Report
 from .pull import Pull
 
 

@@ -13,8 +13,9 @@ from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedM
 
 from bistil_ray.models.layers import align_layers
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch, Phase, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.sparse_tuning import tune_sparsely
 
 # A bias of keys shifts all scores of a query alike: its true gradient is 0, and Adam makes steps of the rounding noise.

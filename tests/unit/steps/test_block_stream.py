@@ -13,7 +13,7 @@ from bistil_ray.data.masking import IGNORED, MaskingVocabulary
 from bistil_ray.data.pack import block_file
 from bistil_ray.steps.blocks import BlockStream, held_out_blocks
 from bistil_ray.steps.context import Context, LocalContext
-from bistil_ray.train.loop import Batch
+from bistil_ray.train.phase import Batch
 
 VOCABULARY = MaskingVocabulary(vocab_size=100, mask_id=4, special_ids=(0, 1, 2, 3, 4))
 LENGTH = 16

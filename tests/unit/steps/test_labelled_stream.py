@@ -15,7 +15,7 @@ from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.steps.context import Context, LocalContext
 from bistil_ray.steps.labelled import LabelledStream
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch
+from bistil_ray.train.phase import Batch
 
 ROWS = 21
 

@@ -22,7 +22,7 @@ from bistil_ray.steps.predicted import PredictionStream
 from bistil_ray.steps.run import run_step
 from bistil_ray.storage import read_result
 from bistil_ray.teachers.predictions import Predictor
-from bistil_ray.train.loop import Batch
+from bistil_ray.train.phase import Batch
 
 CIRCLES = {"en": ["farmer", "sings", "night", "children"], "sw": ["mto", "hakuna", "samaki", "usiku"]}
 LANGS = tuple(CIRCLES)

@@ -20,8 +20,8 @@ from bistil_ray.steps.context import Context, LocalContext
 from bistil_ray.steps.labelled import LabelledStream
 from bistil_ray.steps.text_besides import MixedStream
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch
 from bistil_ray.train.objectives import PLAIN, Distillation, TextBesides
+from bistil_ray.train.phase import Batch
 
 STEPS = 40
 

@@ -16,8 +16,9 @@ from bistil_ray.tasks.answering import Answering
 from bistil_ray.tasks.classification import Classification
 from bistil_ray.tasks.tagging import Tagging
 from bistil_ray.tasks.task import Task, score
-from bistil_ray.train.loop import Phase, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.phase import Phase
 
 CONTEXTS = ["Mwalimu aliandika barua kwa benki ya Nairobi", "Amina alitoka Mombasa na kaka yake kuuza samaki sokoni"]
 WORDS = [("Amina", "alitoka", "Mombasa"), ("mtu", "alitoka", "Nairobi", "na", "Amina"), ("kaka",)]

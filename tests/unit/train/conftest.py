@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bistil_ray.train.loop import Batch
+from bistil_ray.train.phase import Batch
 
 
 class Toy(nn.Module):

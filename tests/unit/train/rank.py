@@ -15,8 +15,9 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.models.layers import align_layers
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch, Phase, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.pull import Pull
 
 WEIGHTS = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}

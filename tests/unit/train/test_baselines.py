@@ -14,7 +14,8 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.train.baselines import RelationDistillation, TripleDistillation
-from bistil_ray.train.loop import Batch, Objective, Phase, Progress, run_phase
+from bistil_ray.train.loop import run_phase
+from bistil_ray.train.phase import Batch, Objective, Phase, Progress
 
 MakeObjective = Callable[[PreTrainedModel, PreTrainedModel], Objective]
 LENGTHS = torch.tensor([12, 3, 7, 12, 1, 9])

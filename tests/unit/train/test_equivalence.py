@@ -19,10 +19,11 @@ from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.learned import Learned
-from bistil_ray.train.loop import Batch, Objective, Phase, train_step
+from bistil_ray.train.loop import train_step
 from bistil_ray.train.masked_lm import MaskedTokens
 from bistil_ray.train.objectives import Distillation, LabelLearning
 from bistil_ray.train.optim import make_optimizer
+from bistil_ray.train.phase import Batch, Objective, Phase
 
 SCRIPT = Path(__file__).with_name("rank.py")
 LENGTHS = {"full": [12] * 8, "padded": [12, 3, 7, 12, 1, 9, 5, 2]}

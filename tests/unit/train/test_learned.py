@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.learned import Learned
-from bistil_ray.train.loop import Batch, Phase, train_step
+from bistil_ray.train.loop import train_step
 from bistil_ray.train.memory import Fitting
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
+from bistil_ray.train.phase import Batch, Phase
 
 STEPS, LR, CLIP = 6, 0.05, 0.1
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from bistil_ray.errors import TrainingError
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch, Phase, Progress, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.numbers import MAX_SKIPPED, loss_warning
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.phase import Batch, Phase, Progress
 
 PHASE = Phase(steps=8, lr=0.05, precision="fp32", log_every=3, seed=1)
 

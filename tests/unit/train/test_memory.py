@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from bistil_ray.errors import TrainingError
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.learned import Learned
-from bistil_ray.train.loop import Batch, Phase, run_phase, train_step
+from bistil_ray.train.loop import run_phase, train_step
 from bistil_ray.train.memory import Fitting, is_out_of_memory
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
+from bistil_ray.train.phase import Batch, Phase
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
 

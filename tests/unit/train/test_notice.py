@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Phase, Progress, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.notice import TERMINATED, notice
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.phase import Phase, Progress
 from bistil_ray.train.state import checkpoints
 
 PHASE = Phase(steps=9, lr=0.05, precision="fp32", seed=3)

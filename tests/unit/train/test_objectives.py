@@ -12,9 +12,9 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
-from bistil_ray.train.loop import Batch
 from bistil_ray.train.masked_lm import MaskedTokens
 from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.phase import Batch
 
 TEMPERATURE = 3.0
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.learned import Learned
-from bistil_ray.train.loop import Batch, Phase, train_step
+from bistil_ray.train.loop import train_step
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
+from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.pull import Pull
 
 

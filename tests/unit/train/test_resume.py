@@ -14,8 +14,9 @@ from safetensors import SafetensorError
 from bistil_ray.errors import StorageError
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train import state
-from bistil_ray.train.loop import Phase, Progress, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.phase import Phase, Progress
 from bistil_ray.train.state import checkpoints
 
 PHASE = Phase(steps=9, lr=0.05, warmup=0.3, precision="fp32", seed=3, checkpoint_seconds=0)

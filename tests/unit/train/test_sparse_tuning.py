@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from bistil_ray.sparse.select import select_changes
 from bistil_ray.tasks.registry import TASKS
-from bistil_ray.train.loop import Batch, Phase, run_phase
+from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.sparse_tuning import SparseTuning, tune_sparsely
 
 DENSE = Phase(steps=7, lr=0.05, warmup=0.3, precision="fp32", seed=3, log_every=1, checkpoint_seconds=0)
