@@ -45,16 +45,19 @@ class GpuRoom:
         self._trials: dict[str, tuple[Hashable, float]] = {}
 
     def take(self, trial_id: str, steps: Sequence[Step], alone: bool = False) -> Share | None:
-        """Give a trial of ``steps`` its share, all of a GPU if it is to be ``alone``; None while it has to wait.
-
-        That is while there is no room and, for a step that trains, while the first of its sort has not told yet.
-        """
-        sort, share = _sort(steps), self._share_of(steps, alone)
+        """Give a trial of ``steps`` its share, all of a GPU if it is to be ``alone``; None while there is no room."""
+        share = self._share_of(steps, alone)
         taken = sum(gpus for _, gpus in self._trials.values())
-        if taken + share.gpus > self._gpus + 1 / PARTS or (steps[0].runtime and self._is_awaited(sort)):
+        if taken + share.gpus > self._gpus + 1 / PARTS:
             return None
-        self._trials[trial_id] = sort, share.gpus
+        self._trials[trial_id] = sort_of(steps), share.gpus
         return share
+
+    def awaits(self, steps: Sequence[Step]) -> bool:
+        """Tell whether steps that train had better wait, since the first of their sort is about to tell its memory."""
+        sort = sort_of(steps)
+        running = {sort for sort, _ in self._trials.values()}
+        return bool(steps[0].runtime) and self._fixed is None and self._memory_of(sort) is None and sort in running
 
     def leave(self, trial_id: str) -> None:
         """Take a trial's share back."""
@@ -67,13 +70,13 @@ class GpuRoom:
     def expect(self, steps: Sequence[Step], figures: Mapping[str, Any]) -> None:
         """Take note of what a trial of ``steps`` reports of its GPU's memory while it trains."""
         if "device_memory" in figures and "loss" in figures:
-            self._expected[_sort(steps)] = EARLY * float(figures["device_memory"])
+            self._expected[sort_of(steps)] = EARLY * float(figures["device_memory"])
             self._whole = min(self._whole, float(figures["device_memory_total"]))
 
     def learn(self, steps: Sequence[Step], figures: Mapping[str, Any]) -> None:
         """Take note of what a trial of ``steps`` that ended took of its GPU's memory, if it says so."""
         if "device_memory" in figures:
-            sort = _sort(steps)
+            sort = sort_of(steps)
             self._bytes[sort] = max(self._bytes.get(sort, 0.0), float(figures["device_memory"]))
             self._whole = min(self._whole, float(figures["device_memory_total"]))
 
@@ -82,7 +85,7 @@ class GpuRoom:
             return Share(0.0)
         if self._fixed is not None:
             return Share(self._fixed)
-        taken = self._memory_of(_sort(steps))
+        taken = self._memory_of(sort_of(steps))
         if alone or taken is None:
             return Share(1.0)
         together = min(self._most, int(USABLE * self._whole / (taken + BESIDE)))
@@ -94,12 +97,9 @@ class GpuRoom:
     def _memory_of(self, sort: Hashable) -> float | None:
         return self._bytes.get(sort, self._expected.get(sort))
 
-    def _is_awaited(self, sort: Hashable) -> bool:
-        running = {sort for sort, _ in self._trials.values()}
-        return self._fixed is None and self._memory_of(sort) is None and sort in running
 
-
-def _sort(steps: Sequence[Step]) -> Hashable:
+def sort_of(steps: Sequence[Step]) -> Hashable:
+    """Name the sort of some steps of one trial: what it takes of a GPU others of that sort take too."""
     first = steps[0]
     facts = sorted((name, str(value)) for name, value in first.about.items() if name not in OF_NO_ACCOUNT)
     return first.kind, len(steps), *facts

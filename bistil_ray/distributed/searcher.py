@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..planning.halving import Halving, Verdict
 from ..planning.plan import Plan
 from ..planning.step import Step
 from ..settings import Pruning
-from .gpu_share import GpuRoom, Share
+from .gpu_share import GpuRoom, Share, sort_of
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
@@ -35,9 +35,9 @@ class StepSearcher(Searcher):
     again when it paused or its process was lost or told to end. A step that needs a failed one is skipped, one that
     needs a pruned one is pruned; the rest goes on. A step that is ready takes its ``companions`` along, by key, that
     are ready too, as one trial; what failed there, or lost its process, is handed out again by itself. No more trials
-    run at a time than ``places`` has of each kind and ``gpus`` have room for; what failed while it shared one is handed
-    out again with all of it. Students that compete in ``halving`` pause to be compared: the better ones are handed out
-    again, the others pruned.
+    run at a time than ``places`` has of each kind and ``gpus`` have room for. Steps that wait for the first of their
+    sort to tell its memory let others go ahead; what failed while it shared a GPU is handed out again with all of it.
+    Students that compete in ``halving`` pause to be compared: the better ones are handed out again, the others pruned.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class StepSearcher(Searcher):
         self._rank = {key: rank for rank, key in enumerate(self._waiting)}
         self._places = places or {MODELS: len(self._waiting)}
         self._gpus = gpus
-        # Heaps, so that the cost of a step does not grow with the number of those that wait.
-        self._ready: dict[str, list[tuple[int, str]]] = {kind: [] for kind in self._places}
+        # By place and sort, and heaps, so that the cost of a step does not grow with the number of those that wait.
+        self._ready: dict[tuple[str, Hashable], list[tuple[int, str]]] = defaultdict(list)
         for key, step in self._waiting.items():
             if not self._open_needs[key]:
                 self._make_ready(step)
@@ -101,17 +101,21 @@ class StepSearcher(Searcher):
         if self._closed:
             return Searcher.FINISHED
         taken = Counter(place_for(steps[0], self._places) for steps in self._running.values())
-        queues = [self._ready[kind] for kind, places in self._places.items() if taken[kind] < places]
-        for queue in queues:
+        full = {kind for kind, places in self._places.items() if taken[kind] >= places}
+        for queue in self._ready.values():
             while queue and queue[0][1] not in self._waiting:
                 heappop(queue)  # it went along with another
-        for queue in sorted(filter(None, queues)):
+        filled = [(place, queue) for (place, _), queue in self._ready.items() if queue]
+        for place, queue in sorted(filled, key=lambda entry: entry[1][0]):
             steps = self._taken_along(self._waiting[queue[0][1]])
+            if place in full or (self._gpus is not None and self._gpus.awaits(steps)):
+                continue
             alone = any(self._losses[step.key] for step in steps)
             share = Share(0.0) if self._gpus is None else self._gpus.take(trial_id, steps, alone)
             if share is not None:
                 heappop(queue)
                 return self._hand_out(trial_id, steps, share)
+            full.add(place)  # nobody who needs less room passes by, or who needs much would never have it
         # What is running may come back.
         return None if self.unfinished else Searcher.FINISHED
 
@@ -130,7 +134,8 @@ class StepSearcher(Searcher):
         }
 
     def _make_ready(self, step: Step) -> None:
-        heappush(self._ready[place_for(step, self._places)], (self._rank[step.key], step.key))
+        sort = sort_of([step]) if self._gpus is not None and step.loads_model else None
+        heappush(self._ready[place_for(step, self._places), sort], (self._rank[step.key], step.key))
 
     def _taken_along(self, step: Step) -> list[Step]:
         """Give the steps of one trial: this one with its companions or, if it has been lost before, alone."""

@@ -98,6 +98,32 @@ def test_steps_share_a_gpu_when_one_of_their_sort_has_told_what_it_takes(told: T
     assert searcher.suggest("6") == Searcher.FINISHED
 
 
+def test_who_waits_for_the_first_of_its_sort_lets_others_go_ahead(told: Told) -> None:
+    training = {"accumulation": 1}
+    students = [Step("distil", {}, {}, {}, name, {"lang": name}, training) for name in ("ha", "sw", "yo")]
+    other = Step("distil", {}, {}, {}, "other", {"lang": "sw", "layers": 3}, training)
+    searcher = StepSearcher(Plan((*students, other)), [], told, gpus=GpuRoom(4))
+    assert searcher.suggest("1") == {"step": students[0].key, "gpus": 1.0}
+    assert searcher.suggest("2") == {"step": other.key, "gpus": 1.0}, "those before it wait for what the first tells"
+    assert searcher.suggest("3") is None
+    searcher.on_trial_result("1", {**MEMORY, "loss": 1.0})
+    assert [searcher.suggest(trial) for trial in "34"] == [{"step": key.key, "gpus": 0.25} for key in students[1:]]
+
+
+def test_nobody_who_needs_less_of_a_gpu_passes_by_who_waits_for_room(told: Told) -> None:
+    small, large, again = (
+        Step("distil", {}, {}, {}, name, {"layers": layers})
+        for name, layers in (("small", 1), ("large", 9), ("again", 1))
+    )
+    room = GpuRoom(1, most=2)
+    room.learn([small], MEMORY)
+    searcher = StepSearcher(Plan((small, large, again)), [], told, gpus=room)
+    assert searcher.suggest("1") == {"step": small.key, "gpus": 0.5}
+    assert searcher.suggest("2") is None, "half of the GPU is free, but all of it is what comes next"
+    finish(searcher, "1")
+    assert searcher.suggest("2") == {"step": large.key, "gpus": 1.0}
+
+
 def test_what_a_lost_step_took_so_far_is_not_taken_for_all_that_it_takes(told: Told) -> None:
     searcher = StepSearcher(Plan((SW, HA)), [SW_PACK.key, HA_PACK.key], told, gpus=GpuRoom(2))
     assert searcher.suggest("1") == {"step": SW.key, "gpus": 1.0}

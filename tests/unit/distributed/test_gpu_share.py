@@ -26,7 +26,7 @@ def gpus(share: Share | None) -> float | None:
 def test_the_first_of_a_sort_has_a_gpu_to_itself_and_those_after_it_share() -> None:
     room = GpuRoom(1)
     assert room.take("1", [step()]) == Share(1.0)
-    assert room.take("2", [step(name="ha")]) is None
+    assert room.awaits([step(name="ha")])
     room.leave("1")
     room.learn([step()], figures(9.3))
     shares = [room.take(str(n), [step(name="ha", seed=n, density=0.08)]) for n in range(8)]
@@ -37,12 +37,14 @@ def test_the_first_of_a_sort_has_a_gpu_to_itself_and_those_after_it_share() -> N
 def test_while_the_first_of_a_sort_has_not_told_the_others_wait_and_other_sorts_do_not() -> None:
     room = GpuRoom(8)
     assert room.take("1", [step()]) == Share(1.0)
-    assert room.take("2", [step(name="ha")]) is None, "it would keep a whole GPU to its end"
-    assert room.take("2", [step("finetune")]) == Share(1.0)
-    assert [room.take(str(n), [step("evaluate")]) for n in (3, 4)] == [Share(1.0)] * 2, "it is short and tells nothing"
+    assert room.awaits([step(name="ha")]), "it would keep a whole GPU to its end"
+    assert not room.awaits([step("finetune")])
+    room.take("2", [step("evaluate")])
+    assert not room.awaits([step("evaluate", name="ha")]), "it is short and tells nothing"
     room.expect([step()], figures(8) | {"bits_per_character": 2.0})
-    assert room.take("5", [step(name="ha")]) is None, "it has not trained yet"
+    assert room.awaits([step(name="ha")]), "it has not trained yet"
     room.expect([step()], figures(8) | {"loss": 1.0})
+    assert not room.awaits([step(name="ha")])
     assert gpus(room.take("5", [step(name="ha")])) == 0.2, "0.9 * 80 / (1.5 * 8 + 0.7) is 5.6"
     room.leave("1")
     room.learn([step()], figures(9))
@@ -53,6 +55,7 @@ def test_if_the_first_of_a_sort_is_lost_another_is_the_first() -> None:
     room = GpuRoom(2)
     room.take("1", [step()])
     room.leave("1")
+    assert not room.awaits([step()])
     assert room.take("2", [step()]) == Share(1.0)
 
 
@@ -106,3 +109,4 @@ def test_a_share_that_was_given_is_kept_whatever_is_measured() -> None:
     room.learn([step()], figures(1))
     assert [gpus(room.take(str(n), [step()])) for n in range(3)] == [0.5, 0.5, None]
     assert not room.shares("0")
+    assert not GpuRoom(1, share=0.5).awaits([step()])
