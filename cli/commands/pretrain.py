@@ -52,7 +52,7 @@ def pretrain(
 ) -> None:
     """Train a BERT by masked language modelling on several languages, turn by turn, or an existing model on."""
     from bistil_ray.errors import ConfigError
-    from bistil_ray.inputs import look_at_corpus, look_at_teacher, look_at_tokenizer
+    from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher, look_at_tokenizer
     from bistil_ray.languages import parse_languages
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step, pretrain_on_step, pretrain_step
     from bistil_ray.settings import Optimisation, Packing
@@ -73,7 +73,7 @@ def pretrain(
         return pack_step(tuple(texts), text_column, WHOLE_VOCABULARY, packing, tokenizer, texts)
 
     if model is not None:
-        facts = look_at_teacher(model, model, {"--length": length}, "--model")
+        facts = look_at_teacher(model, display_names([model])[model], {"--length": length}, "--model")
         pack = packed(facts.tokenizer)
         step = pretrain_on_step(phase, pack, facts, course)
     else:
