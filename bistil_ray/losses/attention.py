@@ -27,17 +27,24 @@ class Vectors(NamedTuple):
     mask: Tensor | None = None
 
 
-def attention_map(query_BHTd: Tensor, key_BHTd: Tensor, mask_B1TT: Tensor | None, scale: float | None = None) -> Tensor:
+def attention_map(
+    query_BHTd: Tensor,
+    key_BHTd: Tensor,
+    mask_B1TT: Tensor | None,
+    scale: float | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
     """Attention probabilities BHTT: the softmax of scaled products over the keys that the mask allows (True).
 
-    ``scale`` is by default one over the root of d. In float32 at least.
+    ``scale`` is by default one over the root of d. In float32 at least, or rounded to ``dtype``, which is then what is
+    kept for the gradients, too.
     """
     inverse = query_BHTd.shape[-1] ** 0.5 if scale is None else 1 / scale
     # Divided, not multiplied by the inverse: very sharp attention shows the last bit of the scores.
     scores_BHTT = torch.matmul(query_BHTd, key_BHTd.transpose(2, 3)).div_(inverse)
     if mask_B1TT is not None:
         scores_BHTT = scores_BHTT.masked_fill_(~mask_B1TT, torch.finfo(scores_BHTT.dtype).min)
-    return scores_BHTT.softmax(dim=-1, dtype=torch.promote_types(scores_BHTT.dtype, torch.float32))
+    return scores_BHTT.softmax(dim=-1, dtype=dtype or torch.promote_types(scores_BHTT.dtype, torch.float32))
 
 
 def valid_pairs(valid_BT: Tensor) -> Tensor:

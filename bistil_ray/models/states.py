@@ -190,11 +190,12 @@ def _attention_by_parts(
 ) -> Tensor:
     """Attention a few sequences at a time, computed again for the gradients: the maps stay in the processor's caches.
 
-    In bf16 faster than the fused kernel of CPUs, which in fp32 is the faster one.
+    In bf16 faster than the fused kernel of CPUs, which in fp32 is the faster one. The softmax, computed in float32, is
+    rounded at once: what rounding it afterwards would give, without the memory for it.
     """
 
     def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        return attention_map(query, key, mask, scale).to(value.dtype) @ value
+        return attention_map(query, key, mask, scale, value.dtype) @ value
 
     rows = rows_at_once(query_BHTd.device, query_BHTd.shape[1] * query_BHTd.shape[2] ** 2)
     if rows >= len(query_BHTd):  # maps this small may stay until the gradients need them

@@ -285,3 +285,15 @@ def test_a_model_with_another_kind_of_attention_is_refused(make_model, inputs, m
     )
     with pytest.raises(ModelError, match="attention of a BertForMaskedLM cannot be observed"):
         observe(model, inputs, hidden=[], attention=[1])
+
+
+def test_a_map_rounded_at_once_is_the_exact_one_rounded_and_has_its_gradients() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    found = {}
+    for dtype in (torch.bfloat16, None):
+        vectors = [torch.randn(2, 3, 9, 4, generator=drawn.manual_seed(n)).bfloat16().requires_grad_() for n in (1, 2)]
+        map_BHTT = attention_map(*vectors, None, dtype=dtype)
+        gradients = torch.autograd.grad(map_BHTT.float().square().sum(), vectors)
+        found[dtype] = map_BHTT, torch.stack(gradients).float()
+    assert torch.equal(found[torch.bfloat16][0], found[None][0].bfloat16())
+    torch.testing.assert_close(found[torch.bfloat16][1], found[None][1], rtol=0.02, atol=0.01)
