@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
+
+ROWS = 16
+"""Heads are shown multiples of so many positions, since every batch has another number of masked tokens: PyTorch keeps
+what it prepares for each shape it meets, on CPUs in bf16 megabytes for each where the vocabulary is large."""
 
 
 def logits_at(model: PreTrainedModel, inputs: Mapping[str, Tensor], chosen_BT: Tensor) -> Tensor:
@@ -36,14 +41,21 @@ def head_looking_at(model: PreTrainedModel, chosen_BT: Tensor) -> Iterator[list[
     Yields a list that each forward pass adds its last hidden states (BTD) to; those of the output itself are not cut.
     """
     states: list[Tensor] = []
+    wanted = int(chosen_BT.sum())
 
     def choose(encoder: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
         states.append(output.last_hidden_state)
-        output.last_hidden_state = output.last_hidden_state[chosen_BT][None]
+        chosen_MD = output.last_hidden_state[chosen_BT]
+        output.last_hidden_state = functional.pad(chosen_MD, (0, 0, 0, -wanted % ROWS))[None]
         return output
 
-    hook = model.base_model.register_forward_hook(choose)
+    def cut(whole: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:  # noqa: ANN401
+        output.logits = output.logits[:, :wanted]
+        return output
+
+    hooks = [model.base_model.register_forward_hook(choose), model.register_forward_hook(cut)]
     try:
         yield states
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch.nn import functional
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.data.masking import IGNORED
+from bistil_ray.models.logits_at import ROWS
 from bistil_ray.train.masked_lm import MaskedLanguageModelling
 
 
@@ -46,12 +48,16 @@ def test_loss_and_gradients_are_those_of_all_logits(model: PreTrainedModel) -> N
         assert value.grad is not None and torch.allclose(value.grad, expected[name], rtol=0, atol=1e-14), name
 
 
-def test_the_head_sees_corrupted_tokens_only(model: PreTrainedModel) -> None:
+def test_the_head_sees_corrupted_tokens_only_in_few_shapes(model: PreTrainedModel) -> None:
     batch = make_batch()
     seen: list[tuple[int, ...]] = []
     model.get_output_embeddings().register_forward_hook(lambda layer, given, logits: seen.append(logits.shape))
-    MaskedLanguageModelling(model).losses(batch, {"mlm": 1.0})
-    assert seen == [(1, int((batch["labels"] != IGNORED).sum()), model.config.vocab_size)]
+    corrupted = batch["labels"] != IGNORED
+    for left in range(int(corrupted.sum()) + 1):
+        batch["labels"][corrupted] = torch.where(torch.arange(int(corrupted.sum())) < left, 7, IGNORED)
+        MaskedLanguageModelling(model).losses(batch, {"mlm": 1.0})
+    assert {shape[::2] for shape in seen} == {(1, model.config.vocab_size)}
+    assert [rows for _, rows, _ in seen] == [ROWS * math.ceil(left / ROWS) for left in range(len(seen))]
 
 
 def test_parts_of_a_batch_add_up_even_where_one_has_nothing_to_predict(model: PreTrainedModel) -> None:
