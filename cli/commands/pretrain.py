@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from bistil_ray.facts import Input
     from bistil_ray.planning.step import Step
 
-EPILOG = (
-    "Examples: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --out teacher/\n\n"
-    "bistil-ray pretrain --langs en,sw --corpora corpora/ --model google-bert/bert-base-multilingual-cased --lr 5e-5 "
-    "--out teacher/"
-)
+EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --out teacher/"
 LAYERS, HIDDEN = 6, 256
 UNITS = 64
 """Of a head, where the number of heads is not given."""
