@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from .config import RunConfig, RunDraft
 from .credentials import ENVIRONMENT, holds_credentials
-from .errors import ConfigError
+from .errors import ConfigError, first_line
 from .storage import local_path
 
 # Flags of the command line that are not named after the key they set.
@@ -100,7 +100,7 @@ def parse_yaml(text: str, what: str) -> Any:  # noqa: ANN401
         line = "" if problem.problem_mark is None else f" in line {problem.problem_mark.line + 1}"
         raise ConfigError(f"{what} is not YAML: {problem.problem or problem.context}{line}") from problem
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
-        raise ConfigError(f"{what} is not YAML: {str(problem).splitlines()[0]}") from problem
+        raise ConfigError(f"{what} is not YAML: {first_line(problem)}") from problem
 
 
 def _config_text(source: str) -> str:

@@ -17,6 +17,11 @@ class BistilError(Exception):
         super().__init__(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 305]} ... {text[-300:]}")
 
 
+def first_line(problem: BaseException) -> str:
+    """Say what went wrong in one line, as another library's error puts it; by its class where it has no words."""
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
 class ConfigError(BistilError):
     """A configuration key, value or command-line flag that cannot be used."""
 

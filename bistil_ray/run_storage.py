@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .data.patience import retried
-from .errors import StorageError
+from .errors import StorageError, first_line
 from .results.records import RESULTS
 from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
 
@@ -175,7 +175,7 @@ class RunStorage:
         try:
             yield
         except OSError as problem:
-            raise StorageError(f"{self.place}: {str(problem).splitlines()[0]}") from problem
+            raise StorageError(f"{self.place}: {first_line(problem)}") from problem
 
 
 def storage_at(place: str) -> RunStorage:
@@ -204,7 +204,7 @@ def open_storage(place: str, flag: str = "--storage") -> RunStorage:
             stream.write(b"")
         storage.bucket.delete_file(probe)
     except OSError as problem:
-        raise StorageError(f"cannot write to {place}: {str(problem).splitlines()[0]} ({flag})") from problem
+        raise StorageError(f"cannot write to {place}: {first_line(problem)} ({flag})") from problem
     return storage
 
 

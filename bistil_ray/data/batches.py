@@ -14,6 +14,8 @@ Features = Mapping[str, int | list[int]]
 """One example for a model: ``input_ids`` (a list), and by name further lists and single numbers."""
 Batch = Mapping[str, Tensor]
 
+BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "labels")
+"""Fields whose lists, where they are lists, have an entry for each token; others may have as many by chance."""
 # Examples are sorted by length among so many batches.
 _POOL_BATCHES = 32
 
@@ -22,18 +24,14 @@ def pad_batch(features: Sequence[Features], pad_id: int, length: int = 0) -> dic
     """Make a batch: a list becomes a row of an int64 tensor (B, longest), a number an element of one of (B,).
 
     ``attention_mask`` is added. Ids are padded with ``pad_id``, token types with 0, everything else with ``IGNORED``.
-    Rows that have an entry for each token are at least ``length`` long.
+    Rows of the fields ``BY_TOKEN`` are at least ``length`` long.
     """
     fillers = {"input_ids": pad_id, "token_type_ids": 0, "attention_mask": 0}
     rows = [{**row, "attention_mask": [1] * length_of(row)} for row in features]
-    batch = {}
-    for name in rows[0]:
-        values = [row[name] for row in rows]
-        by_token = all(
-            isinstance(value, list) and len(value) == length_of(row) for value, row in zip(values, rows, strict=True)
-        )
-        batch[name] = _stacked(values, fillers.get(name, IGNORED), length if by_token else 0)
-    return batch
+    return {
+        name: _stacked([row[name] for row in rows], fillers.get(name, IGNORED), least=length if name in BY_TOKEN else 0)
+        for name in rows[0]
+    }
 
 
 def length_of(features: Features) -> int:
@@ -58,11 +56,11 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
     return [batches[index] for index in random.permutation(len(batches))]
 
 
-def _stacked(values: Sequence[int | list[int]], filler: int, length: int) -> Tensor:
+def _stacked(values: Sequence[int | list[int]], filler: int, least: int) -> Tensor:
     lists = [value for value in values if isinstance(value, list)]
     if not lists:
         return torch.tensor(values, dtype=torch.int64)
-    stacked = torch.full((len(lists), max(length, *map(len, lists))), filler)
+    stacked = torch.full((len(lists), max(least, *map(len, lists))), filler)
     for row, value in zip(stacked, lists, strict=True):
         row[: len(value)] = torch.tensor(value, dtype=torch.int64)
     return stacked

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileType
 
-from ..errors import BistilError, DataError
+from ..errors import BistilError, DataError, first_line
 from ..storage import open_filesystem
 from .patience import retried
 
@@ -53,7 +53,7 @@ def open_parquet(uri: str) -> Iterator[pq.ParquetFile]:
         try:
             file = retried(lambda: pq.ParquetFile(path, filesystem=filesystem))
         except pa.ArrowInvalid as problem:
-            raise DataError(f"{uri} is not a Parquet file, or is truncated: {_first_line(problem)}") from problem
+            raise DataError(f"{uri} is not a Parquet file, or is truncated: {first_line(problem)}") from problem
     with file:
         yield file
 
@@ -89,8 +89,4 @@ def explained(uri: str) -> Iterator[None]:
     except FileNotFoundError as problem:
         raise DataError(f"{uri} does not exist") from problem
     except Exception as problem:  # clients of clouds and decoders of damaged pages raise what they like
-        raise DataError(f"{uri} cannot be read: {_first_line(problem)}") from problem
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise DataError(f"{uri} cannot be read: {first_line(problem)}") from problem

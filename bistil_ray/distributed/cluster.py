@@ -12,7 +12,7 @@ import psutil
 import ray
 import torch
 
-from ..errors import ClusterError, ConfigError
+from ..errors import ClusterError, ConfigError, first_line
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..settings import Execution
@@ -96,8 +96,9 @@ def _start_local(execution: Execution) -> None:
         except Exception as problem:  # Ray raises the bare class when its node does not come up in time
             ray.shutdown()
             if attempt == STARTS - 1:
-                first = str(problem).splitlines()[0]
-                raise ClusterError(f"Ray did not start on this machine in {STARTS} attempts: {first}") from problem
+                raise ClusterError(
+                    f"Ray did not start on this machine in {STARTS} attempts: {first_line(problem)}"
+                ) from problem
 
 
 def _resources() -> Resources:

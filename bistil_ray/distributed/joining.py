@@ -12,7 +12,7 @@ from ray._private.authentication.authentication_token_setup import Authenticatio
 from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 
 ANSWER_SECONDS = 5.0
 HOW_TO_GIVE_A_TOKEN = (
@@ -51,7 +51,7 @@ def join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as problem:
-        raise ConfigError(f"--address {address!r} cannot be joined: {str(problem).splitlines()[0]}") from problem
+        raise ConfigError(f"--address {address!r} cannot be joined: {first_line(problem)}") from problem
 
 
 def _require_token(address: str) -> None:

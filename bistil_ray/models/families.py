@@ -71,7 +71,7 @@ class Family:
     output_biases: tuple[str, ...] = ("cls.predictions.bias",)
     head_dense_at: str = "cls.predictions.transform.dense"
     head_norm_at: str = "cls.predictions.transform.LayerNorm"
-    dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     layer_keys: tuple[str, ...] = ()
     positions_follow_padding: bool = False
     first_layer_stays: bool = False

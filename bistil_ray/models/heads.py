@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .families import family_of
 from .parser import AutoBiaffineParser
 
@@ -52,7 +52,7 @@ def load_model(head: str, folder: str | Path) -> PreTrainedModel:
             folder, dtype=torch.float32, trust_remote_code=False, weights_only=True, output_loading_info=True
         )
     except Exception as problem:  # damaged files make the readers of several formats raise what they like
-        raise ModelError(f"{folder} cannot be read for {head}: {str(problem).splitlines()[0]}") from problem
+        raise ModelError(f"{folder} cannot be read for {head}: {first_line(problem)}") from problem
     if report["missing_keys"]:
         raise ModelError(
             f"{folder} is not fine-tuned for {head}: "

@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from bistil_ray.errors import ModelError
+from bistil_ray.errors import ModelError, first_line
 from bistil_ray.models.families import family_of, unsupported
 
 WEIGHT_FILES = (
@@ -56,7 +56,7 @@ def load_masked_lm(name: str | Path) -> PreTrainedModel:
                 **settings,
             )
         except Exception as error:  # damaged files make the readers of several formats raise what they like
-            raise ModelError(f"the weights of {name} cannot be read: {_first_line(error)}") from error
+            raise ModelError(f"the weights of {name} cannot be read: {first_line(error)}") from error
         if not report["missing_keys"]:
             masked_lm: PreTrainedModel = model.eval()
             return masked_lm
@@ -71,7 +71,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, trust_remote_code=False)
     except Exception as error:  # see load_masked_lm
-        raise ModelError(f"no fast tokenizer can be made from {name}: {_first_line(error)}") from error
+        raise ModelError(f"no fast tokenizer can be made from {name}: {first_line(error)}") from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelError(f"{name} has no fast tokenizer but a {type(tokenizer).__name__}; add a tokenizer.json")
     for role in ("pad", "mask"):
@@ -111,7 +111,7 @@ def _load_config(name: str | Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except OSError as error:
         if os.path.isdir(name):
-            raise ModelError(f"{name}/config.json cannot be read: {_first_line(error)}") from error
+            raise ModelError(f"{name}/config.json cannot be read: {first_line(error)}") from error
         raise ModelError(
             f"{name} is neither a folder nor a model on the Hugging Face hub or in its cache (--teachers)"
         ) from error
@@ -128,8 +128,4 @@ def _check_weight_files(folder: Path) -> None:
             with safe_open(folder / "model.safetensors", framework="pt"):
                 pass
         except Exception as error:  # the reader's own error class is not public
-            raise ModelError(f"{folder}/model.safetensors is damaged: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelError(f"{folder}/model.safetensors is damaged: {first_line(error)}") from error

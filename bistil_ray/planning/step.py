@@ -22,7 +22,7 @@ VERSIONS = {
     "adapt": 1,
     "task-teacher": 2,
     "evaluate": 3,
-    "distil": 2,
+    "distil": 3,
     "finetune": 5,
     "predict": 2,
     "merge": 1,

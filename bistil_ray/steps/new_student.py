@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from ..data.order import chunks_from, read_chunk
 from ..models.factorise import factorise_embeddings
 from ..models.families import family_of
 from ..models.layers import align_layers, layer_map
@@ -20,7 +19,7 @@ from ..models.projection import sample_states, state_projections
 from ..models.student import build_student
 from ..storage import read_result
 from ..train.seeds import mix
-from .blocks import training_files
+from .blocks import first_blocks, training_files
 
 STATES_PER_UNIT = 4
 """How many tokens are sampled, in multiples of the student's width, to find the directions that matter."""
@@ -70,12 +69,7 @@ def _projections(
     """Sample as many tokens of each language and project on their most important directions."""
     wanted = STATES_PER_UNIT * settings["hidden"]
     languages = training_files(pack)
-    blocks = [
-        np.concatenate(
-            [read_chunk(chunk) for chunk in chunks_from(files, settings["seed"], 0, wanted // len(languages))]
-        )
-        for files in languages
-    ]
+    blocks = [first_blocks(files, wanted // len(languages), settings["seed"]) for files in languages]
     ids_NT = torch.from_numpy(np.concatenate(blocks).astype(np.int64))
     generator = torch.Generator().manual_seed(mix(settings["seed"], 4))
     return state_projections(sample_states(teacher, ids_NT, states, generator), settings["hidden"])

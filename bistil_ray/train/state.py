@@ -91,17 +91,20 @@ def _restore(
     held = {name.removeprefix("model/") for name in tensors if name.startswith("model/")}
     if held != parameters.keys():
         raise ValueError("it is of another model")
-    states: dict[Tensor, dict[str, Tensor]] = {}
+    places = {parameter: place for place, parameter in enumerate(_parameters_of(optimizer))}
+    states: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, key, owner = name.split("/", 2)
-            states.setdefault(parameters[owner], {})[key] = value
+            states.setdefault(places[parameters[owner]], {})[key] = value
         elif parameters[name.removeprefix("model/")].shape != value.shape:
             raise ValueError(f"{name} has another shape")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[f"model/{name}"])
-    for trained, state in states.items():
-        optimizer.state[trained] = {
-            key: value if key == "step" else value.to(trained.device, trained.dtype) for key, value in state.items()
-        }
+    # Where each tensor must lie, the optimiser knows: fused AdamW wants even its count of steps on the device.
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def _parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

@@ -77,6 +77,17 @@ def test_words_without_sub_words_have_no_answer_and_are_nobodys_head(tokenizer: 
     assert features["relations"] == [1, IGNORED, 3, IGNORED]
 
 
+def test_as_many_starts_of_words_as_tokens_are_not_padded_like_tokens(
+    parser: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    sentence = ("Amina", "", "came", "from"), (3, 3, 0, 2), ("nsubj", "case", "root", "case")
+    features = TASK.encode(treebank(sentence), tokenizer, LABELS, 64)
+    assert len(features[0]["word_starts"]) == len(features[0]["input_ids"])
+    batch = pad_batch(features, tokenizer.pad_token_id, length=8)
+    logits, targets = TASK.logits(parser(**model_inputs(parser, batch)), batch), TASK.targets(batch)
+    assert {name: len(rows) for name, rows in logits.items()} == {name: len(rows) for name, rows in targets.items()}
+
+
 def test_of_a_sentence_that_is_too_long_the_words_that_fit_are_learned(tokenizer: PreTrainedTokenizerFast) -> None:
     (features,) = TASK.encode(treebank(AMINA), tokenizer, LABELS, 5)
     assert len(features["input_ids"]) == 5 and features["word_starts"] == [1, 2, 3, 4]

@@ -16,8 +16,9 @@ from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train import state
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
+from bistil_ray.train.optim import make_optimizer
 from bistil_ray.train.phase import Phase, Progress
-from bistil_ray.train.state import checkpoints
+from bistil_ray.train.state import checkpoints, load_checkpoint
 
 PHASE = Phase(steps=9, lr=0.05, warmup=0.3, precision="fp32", seed=3, checkpoint_seconds=0)
 
@@ -157,6 +158,18 @@ def test_a_finished_phase_is_not_run_again(
     final, steps = go_on(interrupted, make_toy, toy_batches)
     assert steps == []
     assert equal(final, undisturbed)
+
+
+def test_all_of_an_optimizers_state_comes_back_on_the_device_of_its_parameters(
+    interrupted: Path, make_toy: Callable
+) -> None:
+    # As a GPU would: fused AdamW takes no count of steps from another device.
+    model = make_toy().to("meta")
+    optimizer = make_optimizer(model.parameters(), 0.1)
+    assert load_checkpoint(interrupted, dict(model.named_parameters()), optimizer) is not None
+    kept = [value for state in optimizer.state.values() for value in state.values()]
+    assert len(kept) == 3 * len(list(model.parameters()))
+    assert {value.device.type for value in kept} == {"meta"}
 
 
 def test_a_rank_that_does_not_write_keeps_nothing(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
