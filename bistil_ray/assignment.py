@@ -11,19 +11,21 @@ from .models.loading import load_tokenizer
 from .vocab.union import unite
 
 
-def parse_assignment(text: str, flag: str = "--teachers") -> dict[str, str]:
+def parse_assignment(text: str) -> dict[str, str]:
     """Read ``en=A,sw=B``: the place of each language's teacher."""
     places: dict[str, str] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         code, equals, place = (part.strip() for part in entry.partition("="))
         if not (code and equals and place):
-            raise ConfigError(f"{flag} has {entry!r}: give each language its teacher, such as {flag} en=A,sw=B")
-        lang = parse_language(code, flag)
+            raise ConfigError(f"--teachers has {entry!r}: give each language its teacher, such as --teachers en=A,sw=B")
+        lang = parse_language(code, "--teachers")
         if lang in places:
-            raise ConfigError(f"{flag} gives {lang!r} two teachers: {places[lang]} and {place}")
+            raise ConfigError(f"--teachers gives {lang!r} two teachers: {places[lang]} and {place}")
         places[lang] = place
     if not places:
-        raise ConfigError(f"{flag} is {text!r}: name at least one language and its teacher, such as {flag} en=A,sw=B")
+        raise ConfigError(
+            f"--teachers is {text!r}: name at least one language and its teacher, such as --teachers en=A,sw=B"
+        )
     return places
 
 

@@ -8,8 +8,8 @@ from .config import RunConfig
 from .errors import ConfigError, ModelError
 from .facts import TeacherFacts
 from .losses.relation import choose_relation_heads
+from .models.from_chance import POSITIONS
 from .models.layers import layer_map
-from .models.merged import POSITIONS
 from .models.narrow import BERT_LIKE
 from .planning.text_steps import default_depth
 from .recipes import RECIPES, Recipe, phase_2_settings

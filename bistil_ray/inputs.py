@@ -143,9 +143,9 @@ def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str
     )
 
 
-def look_at_tokenizer(place: str, flag: str = "--tokenizer") -> Input:
+def look_at_tokenizer(place: str) -> Input:
     """Check a tokenizer and fingerprint it."""
-    folder = locate_model(place, flag)
+    folder = locate_model(place, "--tokenizer")
     load_tokenizer(folder)
     return _tokenizer(folder)
 

@@ -191,11 +191,11 @@ def storage_at(place: str) -> RunStorage:
     return RunStorage(place, cache / digest, bucket, root.rstrip("/"))
 
 
-def open_storage(place: str, flag: str = "--storage") -> RunStorage:
+def open_storage(place: str) -> RunStorage:
     """Open the storage at ``place`` and show that it can be written; StorageError says what is in the way."""
     storage = storage_at(place)
     if storage.bucket is None:
-        prepare_folder(place, flag)
+        prepare_folder(place, "--storage")
         return storage
     prepare_folder(str(storage.folder), f"${CACHE}")
     probe = f"{storage.root}/.write-test-{uuid.uuid4().hex}"
@@ -204,7 +204,7 @@ def open_storage(place: str, flag: str = "--storage") -> RunStorage:
             stream.write(b"")
         storage.bucket.delete_file(probe)
     except OSError as problem:
-        raise StorageError(f"cannot write to {place}: {first_line(problem)} ({flag})") from problem
+        raise StorageError(f"cannot write to {place}: {first_line(problem)} (--storage)") from problem
     return storage
 
 

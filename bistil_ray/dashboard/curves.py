@@ -26,10 +26,10 @@ class Curve:
     values: tuple[float, ...]
 
 
-def curves_of(metrics: Iterable[Mapping[str, Any]], most: int = MOST_POINTS) -> list[Curve]:
+def curves_of(metrics: Iterable[Mapping[str, Any]]) -> list[Curve]:
     """Turn the lines of a ``metrics.jsonl`` into curves of the loss, its terms, and bits per character.
 
-    What a resumed step reported twice counts once, the later time. More than ``most`` points are averaged in groups of
+    What a resumed step reported twice counts once, the later time. More than ``MOST_POINTS`` are averaged in groups of
     neighbours.
     """
     points: dict[tuple[str, str], dict[int, tuple[float, float]]] = {}
@@ -43,7 +43,7 @@ def curves_of(metrics: Iterable[Mapping[str, Any]], most: int = MOST_POINTS) -> 
     curves = []
     for (phase, name), by_step in points.items():
         tokens, values = zip(*(by_step[step] for step in sorted(by_step)), strict=True)
-        curves.append(Curve(phase, name, thinned(tokens, most), thinned(values, most)))
+        curves.append(Curve(phase, name, thinned(tokens, MOST_POINTS), thinned(values, MOST_POINTS)))
     return curves
 
 

@@ -16,6 +16,7 @@ from .corpus import Shard, read_texts
 _FREQUENT = 2_000
 _TIMES_AS_FREQUENT = 2
 _LEAST_WORDS = 4
+_EXAMPLES = 3
 # Words counted at the same time; where there are more, the rarer half is forgotten.
 _MOST_WORDS = 1_000_000
 # What may stand around a word. Apostrophes may also be letters within one.
@@ -70,7 +71,7 @@ def is_foreign(words: Sequence[str], speaking: Collection[str]) -> bool:
 
 
 def find_foreign_rows(
-    shards: Iterable[Shard], column: str, speaking: Mapping[str, Collection[str]], examples: int = 3
+    shards: Iterable[Shard], column: str, speaking: Mapping[str, Collection[str]]
 ) -> dict[str, ForeignRows]:
     """Read a corpus and count its rows of each other language, whose ``foreign_words`` are given by its code."""
     found = {lang: ForeignRows() for lang in speaking}
@@ -81,6 +82,6 @@ def find_foreign_rows(
                 for lang, its_words in speaking.items():
                     if is_foreign(words, its_words):
                         found[lang].rows += 1
-                        if len(found[lang].examples) < examples:
+                        if len(found[lang].examples) < _EXAMPLES:
                             found[lang].examples.append(text)
     return found

@@ -8,16 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..vocab.union import Union
 from .families import family_of
+from .from_chance import bert_from_chance
 from .layers import layer_map
-from .neighbours import look_at_neighbours
 from .student import build_student, take_vocabulary
-
-POSITIONS = 512
-"""Longest text of a student whose body starts from chance, unless it learns from longer ones."""
 
 
 class TokenRows(NamedTuple):
@@ -62,20 +59,7 @@ def to_width(table_VD: Tensor, width: int) -> Tensor:
 def student_from_chance(rows: TokenRows, layers: int, heads: int, length: int, pad_id: int) -> PreTrainedModel:
     """A BERT for texts of ``length`` tokens, as wide as ``rows``, whose body is random (by torch's seed)."""
     tokens, width = rows.embeddings_VD.shape
-    config = BertConfig(
-        vocab_size=tokens,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        max_position_embeddings=max(POSITIONS, length),
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=pad_id,
-    )
-    student = BertForMaskedLM(config)
-    look_at_neighbours(student.bert)
-    return _with_rows(student, rows)
+    return _with_rows(bert_from_chance(tokens, width, layers, heads, length, pad_id), rows)
 
 
 def student_from_teacher(rows: TokenRows, teacher: PreTrainedModel, tokens: int, layers: int) -> PreTrainedModel:

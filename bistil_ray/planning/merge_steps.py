@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..facts import Input, TeacherFacts
 from ..models.layers import layer_map
 from ..settings import Merging, Optimisation, Vocabulary
+from .from_chance import HIDDEN, LAYERS, default_heads
 from .step import Step, make_step
 from .text_steps import Shape
 
@@ -19,9 +20,6 @@ PREDICTED = ("mask", "top_k", "kept", "seed")
 PACKED = ("threshold",)
 # Settings of which students there are.
 CHOSEN = ("body", "assignments", "max_assignments")
-
-LAYERS, HIDDEN = 6, 256
-"""The shape of a student that starts from chance, where nobody says it."""
 
 
 def student_shape(
@@ -76,7 +74,7 @@ def merge_step(
         "languages": languages,
         "body": body,
         **asdict(shape),
-        "heads": _heads(shape.hidden),
+        "heads": default_heads(shape.hidden),
         "length": length,
         "seed": seed,
         **{name: getattr(config, name) for name in own},
@@ -98,8 +96,3 @@ def given_merged_step(student: Input, shape: Shape, teachers: Mapping[str, str],
     about = {"languages": "-".join(teachers), **names, "layers": shape.layers, "seed": seed}
     settings = {"languages": list(teachers), **asdict(shape), "seed": seed}
     return make_step("merge", settings, {"student": student}, {}, about)
-
-
-def _heads(hidden: int) -> int:
-    """As many attention heads as divide the width into 64 units or more."""
-    return max(heads for heads in range(1, max(1, hidden // 64) + 1) if hidden % heads == 0)

@@ -90,7 +90,7 @@ def documents(language: str, seed: int = SEED) -> Iterator[str]:
         yield " ".join(detokenise([token for token, _ in sentence]) for sentence in sentences)
 
 
-def tagged_sentences(language: str, split: str, seed: int = SEED) -> Iterator[Tagged]:
+def tagged_sentences(language: str, split: str) -> Iterator[Tagged]:
     """A labelled split as lists of (token, IOB2 tag).
 
     Training sets use one half of the names, validation and test sets the other: what a model has only learnt by heart
@@ -98,7 +98,7 @@ def tagged_sentences(language: str, split: str, seed: int = SEED) -> Iterator[Ta
     """
     keep = (lambda name: not is_evaluation_name(name)) if split == "train" else is_evaluation_name
     pool = name_pool(LABELLED_INSTITUTIONS, keep)
-    maker = SentenceMaker(LEXICONS[language], pool, _generator(seed, split, language))
+    maker = SentenceMaker(LEXICONS[language], pool, _generator(SEED, split, language))
     for _ in range(SPLITS[split]):
         yield maker.sentence()
 

@@ -17,6 +17,8 @@ Parts = tuple[str, ...]
 NAME_KINDS = frozenset({"PER", "LOC", "ORG", "CLUB"})
 NUMBERS = frozenset({"NUM", "AGE", "DATE", "YEAR"})
 TITLE_SHARE = 0.2
+QUIET_SHARE = 0.2
+OPENER_SHARE = 0.25
 _TOKEN = re.compile(r"\{[A-Z]+\}|[^\s,.?!{}]+|[,.?!]")
 _CLOSING = frozenset(",.?!")
 
@@ -70,11 +72,11 @@ class SentenceMaker:
         self._openers = [split_template(opener) for opener in lexicon.openers]
         self._institutions = [split_template(name) for name in lexicon.organisations]
 
-    def sentence(self, quiet_share: float = 0.2, opener_share: float = 0.25) -> Tagged:
-        """One sentence as (token, tag) pairs; ``quiet_share`` of them come from templates without entities."""
+    def sentence(self) -> Tagged:
+        """One sentence as (token, tag) pairs; a share of them comes from templates without entities."""
         draw = self._random
-        parts = draw.choice(self._quiet if draw.random() < quiet_share else self._naming)
-        if parts[-1] == "." and draw.random() < opener_share:
+        parts = draw.choice(self._quiet if draw.random() < QUIET_SHARE else self._naming)
+        if parts[-1] == "." and draw.random() < OPENER_SHARE:
             first = parts[0] if parts[0].startswith("{") else parts[0][0].lower() + parts[0][1:]
             parts = (*draw.choice(self._openers), first, *parts[1:])
         return self._tell(parts, Scene(self._pool, draw, narrowing(parts)), TITLE_SHARE)

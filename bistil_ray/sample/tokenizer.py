@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MAX_LENGTH = 128
 _SHARED_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _TONE_VOWELS = "àáèéìíòóùúǹńḿ"
 _UNDER_DOTS = "ẹọṣ"
@@ -24,7 +25,7 @@ def alphabet() -> list[str]:
     return sorted({*letters, *letters.upper(), *_OTHERS})
 
 
-def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128) -> PreTrainedTokenizerFast:
+def train_tokenizer(corpora_folder: Path, vocab_size: int) -> PreTrainedTokenizerFast:
     """Train a BERT-style cased WordPiece on every ``*.parquet`` of a folder (column ``text``).
 
     Neither case nor accents are stripped: tone marks and hooked letters are kept. The special tokens take the ids 0 to
@@ -41,7 +42,7 @@ def train_tokenizer(corpora_folder: Path, vocab_size: int, max_length: int = 128
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        model_max_length=max_length,
+        model_max_length=MAX_LENGTH,
         pad_token="[PAD]",
         unk_token="[UNK]",
         cls_token="[CLS]",

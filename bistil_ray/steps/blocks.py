@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..data.masking import MaskingVocabulary, corrupt
 from ..data.order import Turns, chunks_from, read_chunk
@@ -73,6 +74,11 @@ def training_files(pack: Path) -> tuple[list[str], ...]:
 def held_out_blocks(pack: Path, lang: str, most: int = EXAMINED_BLOCKS) -> np.ndarray:
     """Read at most ``most`` held-out blocks of a language, a seeded sample in a fixed order."""
     return first_blocks(block_files(pack, "held_out", lang), most, seed=0)
+
+
+def a_block(pack: Path, lang: str) -> Tensor:
+    """Read one held-out block of a language, int64 (1, T), to try a model on."""
+    return torch.from_numpy(held_out_blocks(pack, lang, most=1).astype(np.int64))
 
 
 def first_blocks(files: Sequence[str], number: int, seed: int) -> np.ndarray:

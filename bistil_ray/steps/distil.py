@@ -33,7 +33,7 @@ from ..train.masked_lm import MaskedLanguageModelling, MaskedTokens
 from ..train.objectives import Distillation
 from ..train.optim import round_once
 from ..train.phase import Objective
-from .blocks import held_out_blocks
+from .blocks import a_block
 from .context import Context, Job
 from .new_student import NewStudent, new_student
 from .on_text import train_on_text
@@ -79,8 +79,7 @@ def _teachers(job: Job, pack: Path, device: torch.device) -> list[PreTrainedMode
 
 def _check_teachers(teachers: list[PreTrainedModel], job: Job) -> None:
     pack = job.needs["pack"]
-    lang = next(iter(read_result(pack)["languages"]))
-    block = torch.from_numpy(held_out_blocks(pack, lang, most=1).astype(np.int64))
+    block = a_block(pack, next(iter(read_result(pack)["languages"])))
     for teacher in teachers:
         check_states(teacher, block, job.inputs["teacher"])
 

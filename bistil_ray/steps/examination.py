@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from ..data.masking import MaskingVocabulary
 from ..evaluate.language_model import bits_per_character
 from ..planning.halving import examined_at
 from ..storage import read_metrics, read_result
-from ..train.phase import Progress
+from ..train.loop import run_phase
+from ..train.phase import Batch, Objective, Phase, Progress
 from .blocks import held_out_blocks
-from .context import Context
+from .context import Context, Job
 
 
 class Paused(Exception):
@@ -62,6 +63,39 @@ class Examination:
         if progress.step < self._last:
             raise Paused(compared_bits(measured, self._target))
         return measured
+
+
+def train_examined(
+    job: Job,
+    context: Context,
+    objective: Objective,
+    batches: Callable[[int], Iterator[Sequence[Batch]]],
+    languages: Sequence[str],
+    measure: Callable[[], dict[str, float]],
+) -> dict[str, Any]:
+    """Minimise ``objective`` over ``batches(step)`` for the step's number of them, and ``measure`` now and then.
+
+    Gives what the result of every such step says: tokens, seconds, losses, bits per character by language. Raises
+    Paused where a step is to be compared with others before it goes on.
+    """
+    examine = Examination(measure, job.settings, context)
+    progress = run_phase(
+        objective,
+        Phase.from_settings(job.settings, job.runtime, job.settings["steps"], languages),
+        batches,
+        checkpoints=job.folder / "checkpoints",
+        pause_at=job.runtime.get("pause_at"),
+        report=context.report,
+        after_step=examine,
+        is_to_end=context.is_to_end,
+        writes=context.rank == 0,
+    )
+    return {
+        "bits_per_character": examine.end(progress),
+        "tokens": progress.tokens,
+        "seconds": progress.seconds,
+        "loss": progress.terms,
+    }
 
 
 def compared_bits(measured: Mapping[str, float], lang: str | None) -> float:

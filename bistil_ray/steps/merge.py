@@ -17,12 +17,10 @@ from ..models.loading import load_masked_lm
 from ..models.merged import merge_rows, student_from_chance, student_from_teacher, token_rows
 from ..models.student import cut_vocabulary
 from ..storage import replacing
-from ..train.loop import run_phase
 from ..train.merging import Merging
-from ..train.phase import Phase
 from ..train.seeds import mix
 from .context import Context, Job
-from .examination import Examination, held_out_bits
+from .examination import held_out_bits, train_examined
 from .merged_vocabulary import MergedVocabulary, merge_vocabularies
 from .predict import prediction_files
 from .predicted import PredictionStream
@@ -55,19 +53,14 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             for lang, pack in packs.items()
         }
 
-    examine = Examination(measure, settings, context)
-    progress = run_phase(
+    trained = train_examined(
+        job,
+        context,
         Merging(student, settings["mlm_weight"], settings["rest"]),
-        Phase.from_settings(settings, job.runtime, settings["steps"], list(teacher_of)),
         lambda start: stream.batches(context, start, settings["steps"]),
-        checkpoints=job.folder / "checkpoints",
-        pause_at=job.runtime.get("pause_at"),
-        report=context.report,
-        after_step=examine,
-        is_to_end=context.is_to_end,
-        writes=context.rank == 0,
+        list(teacher_of),
+        measure,
     )
-    measured = examine.end(progress)
     if context.rank == 0:
         with replacing(job.folder / "student") as folder:
             student.save_pretrained(folder)
@@ -79,12 +72,9 @@ def run(job: Job, context: Context) -> dict[str, Any]:
             )
     return {
         "student": "student",
-        "bits_per_character": measured,
         "vocab_size": vocabulary.union.size,
-        "tokens": progress.tokens,
-        "seconds": progress.seconds,
         "params": sum(parameter.numel() for parameter in student.parameters()),
-        "loss": progress.terms,
+        **trained,
     }
 
 

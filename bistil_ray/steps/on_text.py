@@ -9,11 +9,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from ..data.masking import MaskingVocabulary
 from ..storage import read_result, replacing
-from ..train.loop import run_phase
-from ..train.phase import Objective, Phase
+from ..train.phase import Objective
 from .blocks import BlockStream, training_files
 from .context import Context, Job
-from .examination import Examination, held_out_bits
+from .examination import held_out_bits, train_examined
 
 
 def train_on_text(
@@ -40,28 +39,16 @@ def train_on_text(
         vocabulary=vocabulary,
         seed=settings["seed"],
     )
-    examine = Examination(partial(held_out_bits, model, pack, vocabulary), settings, context)
-    progress = run_phase(
+    trained = train_examined(
+        job,
+        context,
         objective,
-        Phase.from_settings(settings, job.runtime, settings["steps"], list(read_result(pack)["languages"])),
         lambda start: stream.batches(context, start, settings["steps"]),
-        checkpoints=job.folder / "checkpoints",
-        pause_at=job.runtime.get("pause_at"),
-        report=context.report,
-        after_step=examine,
-        is_to_end=context.is_to_end,
-        writes=context.rank == 0,
+        list(read_result(pack)["languages"]),
+        partial(held_out_bits, model, pack, vocabulary),
     )
-    measured = examine.end(progress)
     if context.rank == 0:
         with replacing(job.folder / name) as folder:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-    return {
-        name: name,
-        "bits_per_character": measured,
-        "tokens": progress.tokens,
-        "seconds": progress.seconds,
-        "params": sum(parameter.numel() for parameter in model.parameters()),
-        "loss": progress.terms,
-    }
+    return {name: name, "params": sum(parameter.numel() for parameter in model.parameters()), **trained}

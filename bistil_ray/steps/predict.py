@@ -22,7 +22,7 @@ from ..models.loading import load_masked_lm, load_tokenizer
 from ..models.student import cut_vocabulary
 from ..teachers.constant import check_states
 from ..teachers.predictions import Predictor
-from .blocks import held_out_blocks, training_files
+from .blocks import a_block, training_files
 from .context import Context, Job
 from .examination import held_out_bits
 
@@ -37,8 +37,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     work = [(Path(file), job.folder / "predictions" / Path(file).name) for file in files]
     left = [(blocks, target) for blocks, target in work if not target.exists()]
     predictor = load_predictor(job, context.device)
-    block = torch.from_numpy(held_out_blocks(pack, job.settings["lang"], most=1).astype(np.int64))
-    check_states(predictor.teacher, block, job.inputs["teacher"])
+    check_states(predictor.teacher, a_block(pack, job.settings["lang"]), job.inputs["teacher"])
     predicted = count_blocks([str(blocks) for blocks, target in work if target.exists()])
     made = context.spread(partial(predict_file, predictor), partial(_loaded, job), left)
     for number, blocks in enumerate(made, len(work) - len(left) + 1):

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertForMaskedLM
 
 from ..data.order import chunks_from, read_chunk
+from ..models.from_chance import bert_from_chance
 from ..models.loading import load_masked_lm, load_tokenizer
-from ..models.neighbours import look_at_neighbours
 from ..train.masked_lm import MaskedLanguageModelling
 from ..train.seeds import mix
 from .blocks import training_files
@@ -34,21 +34,8 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 
 def _new_model(job: Job, tokens: int, pad_token_id: int) -> BertForMaskedLM:
-    settings = job.settings
-    model = BertForMaskedLM(
-        BertConfig(
-            vocab_size=tokens,
-            hidden_size=settings["hidden"],
-            num_hidden_layers=settings["layers"],
-            num_attention_heads=settings["heads"],
-            intermediate_size=4 * settings["hidden"],
-            max_position_embeddings=max(512, settings["length"]),
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-            pad_token_id=pad_token_id,
-        )
-    )
-    look_at_neighbours(model.bert)
+    shape = {name: int(job.settings[name]) for name in ("hidden", "layers", "heads", "length")}
+    model = bert_from_chance(tokens, **shape, pad_id=pad_token_id)
     _start_from_frequencies(model, training_files(job.needs["pack"]))
     return model
 

@@ -25,8 +25,7 @@ def adapt(
     """Tune a teacher sparsely to the text of one language (LT-SFT)."""
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import look_at_corpus, look_at_teacher
-    from bistil_ray.planning.text_steps import adapt_step, pack_step
-    from bistil_ray.settings import Vocabulary
+    from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, adapt_step, pack_step
     from bistil_ray.steps.adapt import sft_folder
 
     from .single import carry_out, only_language
@@ -37,9 +36,7 @@ def adapt(
     target = only_language(config)
     facts = look_at_teacher(teacher, teacher, {"packing.length": config.packing.length}, "--teacher")
     texts = {target: look_at_corpus(corpora, target, config.text_column)}
-    # All tokens stay: the SFT is one of the teacher as it is, whatever it is cut to later.
-    whole = Vocabulary(threshold=0)
-    pack = pack_step((target,), config.text_column, whole, config.packing, facts.tokenizer, texts)
+    pack = pack_step((target,), config.text_column, WHOLE_VOCABULARY, config.packing, facts.tokenizer, texts)
     step = adapt_step(config.adapt, facts, pack, target)
     found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key), quiet=quiet)[step.key]
     before, after = (found[name][target] for name in ("bits_per_character_before", "bits_per_character"))

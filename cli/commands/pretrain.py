@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bistil_ray.planning.from_chance import HIDDEN, LAYERS, UNITS, default_heads
+
 from ..options import Quiet
 
 if TYPE_CHECKING:
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from bistil_ray.planning.step import Step
 
 EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokenizer tokenizer/ --out teacher/"
-LAYERS, HIDDEN = 6, 256
-UNITS = 64
-"""Of a head, where the number of heads is not given."""
 
 
 def pretrain(
@@ -35,7 +34,7 @@ def pretrain(
     ] = None,
     heads: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Attention heads, from scratch; one for each {UNITS} units if not given."),
+        typer.Option(min=1, help=f"Attention heads, from scratch; of {UNITS} units or more each if not given."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 10_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Blocks in a batch.")] = 32,
@@ -74,7 +73,7 @@ def pretrain(
         step = pretrain_on_step(phase, pack, facts, course)
     else:
         layers, hidden = layers or LAYERS, hidden or HIDDEN
-        heads = heads or max(1, hidden // UNITS)
+        heads = heads or default_heads(hidden)
         if hidden % heads:
             raise ConfigError(f"--hidden {hidden} is not divisible by --heads {heads}")
         pack = packed(look_at_tokenizer(str(tokenizer)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import subprocess
@@ -94,11 +93,6 @@ class Chromium:
         events = [json.loads(entry["message"])["message"] for entry in self._post("se/log", {"type": "performance"})]
         asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
         return [address for address in asked if not address.startswith(("data:", "blob:"))]
-
-    def picture(self, path: Path) -> None:
-        """Save what is on the screen as PNG."""
-        with urllib.request.urlopen(f"{self._session}/screenshot") as answer:
-            path.write_bytes(base64.b64decode(json.load(answer)["value"]))
 
     def _post(self, what: str, body: dict[str, Any]) -> Any:
         return _post(f"{self._session}/{what}", body)

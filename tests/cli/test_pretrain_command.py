@@ -49,6 +49,11 @@ def test_a_model_from_scratch_has_the_shape_that_was_asked_for(
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(bert_folder))
 
 
+def test_a_width_alone_gets_heads_that_divide_it(pretrain: Callable[..., PreTrainedModel], bert_folder: Path) -> None:
+    model = pretrain("--tokenizer", str(bert_folder), "--layers", "1", "--hidden", "200")
+    assert (model.config.hidden_size, model.config.num_attention_heads) == (200, 2)
+
+
 @pytest.mark.parametrize("family", ["bert_folder", "xlmr_folder"])
 def test_a_model_that_exists_is_trained_on_and_learns_the_language(
     pretrain: Callable[..., PreTrainedModel], family: str, request: pytest.FixtureRequest, tmp_path: Path
