@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from bistil_ray.cli.main import make_app
 from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_draft
+from bistil_ray.planning.step import VERSIONS
 from docs.reading import ROOT, documents, examples, inline_code, links
 from docs.reference import PAGES
 
@@ -164,3 +165,23 @@ def test_examples_are_read_as_people_read_them() -> None:
         ("python", "print(1)\n"),
     ]
     assert inline_code(text) == ["bistil-ray inline"]
+
+
+def test_every_module_has_its_place_in_the_architecture() -> None:
+    rooms: dict[str, str] = {}
+    for row in re.findall(r"^\| (`.+?) \| (.+) \|$", (ROOT / "docs" / "architecture.md").read_text("utf-8"), re.M):
+        rooms |= dict.fromkeys(re.findall(r"`([^`]+)`", row[0]), row[1])
+    package = ROOT / "bistil_ray"
+    told_as_one = {"steps/": {step.replace("-", "_") for step in VERSIONS}, "sample/": None}
+    missing = []
+    for file in (path.relative_to(package) for path in package.rglob("*.py") if not path.name.startswith("__")):
+        room = f"{file.parts[0]}/"
+        if len(file.parts) == 1:
+            missing += [] if file.name in rooms else [str(file)]
+        elif room not in rooms or not _is_told(file, rooms[room], told_as_one.get(room, set())):
+            missing.append(str(file))
+    assert not missing
+
+
+def _is_told(file: Path, row: str, as_one: set[str] | None) -> bool:
+    return as_one is None or file.stem in as_one or f"`{file.name}`" in row

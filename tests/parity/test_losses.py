@@ -193,6 +193,9 @@ def problems(gold: Golden, record: dict[str, Any]) -> list[str]:
     if record["tag"] == "hidden_size_mapping" and dtype == "float64":
         # The sample from which the projections were computed is stored in float32.
         tolerance = norm_tolerance = 1e-6
+    if record["tag"].startswith("sharp") and dtype == "float32":
+        # Queries that are 1500 times as large magnify what processors round differently.
+        tolerance = 1e-5
     loss, student = loss_of(gold, record)
     student.zero_grad()
     loss.backward()
@@ -220,10 +223,8 @@ def test_losses_and_gradient_norms(gold: Golden, head: str) -> None:
     assert not [problem for record in records for problem in problems(gold, record)]
 
 
-def test_heads_that_are_not_covered(gold: Golden) -> None:
-    others = sorted({record["head"] for record in gold.records} - set(HEADS))
-    if others:
-        pytest.skip(f"records of heads that are not supported: {', '.join(others)}")
+def test_the_records_are_of_the_heads_that_are_compared(gold: Golden) -> None:
+    assert {record["head"] for record in gold.records} <= set(HEADS)
 
 
 @pytest.mark.parametrize("family", ["bert", "xlmr"])

@@ -95,7 +95,6 @@ def test_texts_and_blocks_are_read_whole_through_a_failure(file: Path, monkeypat
             raise OSError(errno.EIO, "Input/output error")
         return opened(*args, **options)
 
-    monkeypatch.setattr(patience.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(patience, "WAITS", (0.0, 0.0, 0.0))
     monkeypatch.setattr(pq, "ParquetFile", flaky)
     assert list(read_texts(shard, "text", patience_free())) == expected[0]
