@@ -11,7 +11,7 @@ from .assignment import check_predictions
 from .config import RunConfig
 from .data.batches import length_of
 from .data.corpus import corpus_files, list_shards
-from .data.examples import Examples, read_examples, task_files
+from .data.examples import Examples, task_files
 from .data.fingerprint import content_fingerprint
 from .errors import ConfigError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
@@ -26,6 +26,7 @@ from .recipes import MERGEDISTILL
 from .sparse.given import is_sft
 from .storage import absolute
 from .tasks.registry import TASKS
+from .tasks.task import read_labelled
 
 ENCODED = 64
 """Examples of a training split that are encoded, at least, to estimate how many tokens it has."""
@@ -69,9 +70,7 @@ def look_at_task(config: RunConfig) -> TaskFacts:
     places = {lang: task_files(config.task_data, lang, *splits) for lang, splits in needed.items()}
 
     def read(lang: str, split: str) -> Examples:
-        examples = read_examples(places[lang][split], task.columns)
-        task.check(examples)
-        return examples
+        return read_labelled(task, places[lang][split])
 
     train = {lang: read(lang, "train") for lang in config.taught_in}
     labels = task.labels(train[config.source], config.label_map)

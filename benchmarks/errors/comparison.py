@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bistil_ray.data.examples import read_examples
 from bistil_ray.models.heads import load_model, model_labels
 from bistil_ray.models.language_tokenizers import tokenizer_for
 from bistil_ray.models.student import cut_vocabulary
@@ -15,6 +14,7 @@ from bistil_ray.results.comparison import settings_of
 from bistil_ray.results.records import Record
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.tasks.tagging import WORDS, Tagging
+from bistil_ray.tasks.task import read_labelled
 from bistil_ray.vocab.match import kept_by_name
 
 from ..finished import FinishedRun
@@ -32,7 +32,7 @@ def compare(shared: Path, run: FinishedRun, students: Sequence[Record], beside: 
     first, lang = students[0], students[0].lang
     settings, task = run.settings(first), TASKS[first.task]
     assert isinstance(task, Tagging)
-    examples = read_examples(str(shared / "data" / task.name / lang / "test.parquet"), task.columns)
+    examples = read_labelled(task, str(shared / "data" / task.name / lang / "test.parquet"))
     examples = task.relabel(examples, settings["label_map"], settings["labels"])
     sentences, gold_tags = examples.columns[WORDS], examples.columns[task.tags]
     words = {word for sentence in sentences for word in sentence}

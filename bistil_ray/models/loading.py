@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import logging
 
 from bistil_ray.errors import ModelError, first_line
 from bistil_ray.models.families import family_of, unsupported
@@ -35,6 +36,12 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "vocab.json",
 )
+
+
+def silence_transformers() -> None:
+    """Keep transformers' progress bars, and its reports of heads that are meant to be new, out of sight and of logs."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def load_masked_lm(name: str | Path) -> PreTrainedModel:

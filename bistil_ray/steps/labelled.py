@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from ..data.batches import Features, epoch_batches, length_of, pad_batch
-from ..data.examples import Examples, read_examples
+from ..data.examples import Examples
 from ..models.language_tokenizers import tokenizer_for
 from ..tasks.registry import TASKS
-from ..tasks.task import Task
+from ..tasks.task import Task, read_labelled
 from ..train.phase import Batch
 from .context import Context, Job
 
@@ -31,9 +31,7 @@ def task_of(job: Job) -> Task:
 def labelled_examples(job: Job, name: str) -> Examples:
     """Read the labelled examples of input ``name``, the run's label map applied."""
     task, settings = task_of(job), job.settings
-    examples = read_examples(job.inputs[name], task.columns)
-    task.check(examples)
-    return task.relabel(examples, settings["label_map"], settings["labels"])
+    return task.relabel(read_labelled(task, job.inputs[name]), settings["label_map"], settings["labels"])
 
 
 def training_stream(job: Job, model: str | Path, labels: Sequence[str]) -> LabelledStream:

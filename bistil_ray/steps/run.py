@@ -15,6 +15,7 @@ from typing import Any
 
 from ..credentials import MaskingFormatter
 from ..locks import LOCK, locked_in_turn
+from ..models.loading import silence_transformers
 from ..planning.step import Step
 from ..storage import METRICS, append_line, is_done, mark_done, read_result, told_when_full
 from .context import Context, Job
@@ -92,14 +93,6 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
         _drop_checkpoints(job, context)
     context.wait_for_all()
     return result
-
-
-def silence_transformers() -> None:
-    """Keep transformers' progress bars, and its reports of heads that are meant to be new, out of logs."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
 
 
 def _drop_checkpoints(job: Job, context: Context) -> None:

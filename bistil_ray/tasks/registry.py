@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..errors import ConfigError
 from .answering import Answering
 from .classification import Classification
 from .parsing import Parsing
@@ -20,3 +21,10 @@ TASKS: dict[str, Task] = {
         Classification("sentiment", texts=("text",), metric="macro_f1"),
     )
 }
+
+
+def task_named(name: str) -> Task:
+    """Give the task that ``--task`` names; ConfigError where there is none."""
+    if name not in TASKS:
+        raise ConfigError(f"--task {name!r} is not known: allowed are {', '.join(TASKS)}")
+    return TASKS[name]

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 
 from ..data.batches import Batch, Features
-from ..data.examples import Examples
+from ..data.examples import Examples, read_examples
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,10 @@ def score(
 ) -> Scores:
     """Predict and compare."""
     return task.compare(examples, task.predict(model, tokenizer, examples, labels, max_length))
+
+
+def read_labelled(task: Task, uri: str) -> Examples:
+    """Read a labelled file of a task and check what the task asks of it; DataError in a line where it does not hold."""
+    examples = read_examples(uri, task.columns)
+    task.check(examples)
+    return examples

@@ -40,8 +40,9 @@ def adapt(
     step = adapt_step(config.adapt, facts, pack, target)
     found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key), quiet=quiet)[step.key]
     before, after = (found[name][target] for name in ("bits_per_character_before", "bits_per_character"))
-    stderr().print(
-        f"Bits per character of held-out text: {before:.3f} before, {after:.3f} after; "
-        f"{found['parameters']:,} parameters changed",
-        highlight=False,
-    )
+    if not quiet:
+        stderr().print(
+            f"Bits per character of held-out text: {before:.3f} before, {after:.3f} after; "
+            f"{found['parameters']:,} parameters changed",
+            highlight=False,
+        )

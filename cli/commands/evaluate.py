@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -30,20 +31,17 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured."""
-    from bistil_ray.data.examples import Examples, read_examples, task_files
-    from bistil_ray.errors import ConfigError
+    from bistil_ray.data.examples import Examples, task_files
     from bistil_ray.languages import parse_languages
     from bistil_ray.models.families import family_of
     from bistil_ray.models.heads import load_model, model_labels
     from bistil_ray.models.hub import locate_model
     from bistil_ray.models.language_tokenizers import tokenizer_for
-    from bistil_ray.steps.run import silence_transformers
-    from bistil_ray.tasks.registry import TASKS
-    from bistil_ray.tasks.task import score
+    from bistil_ray.models.loading import silence_transformers
+    from bistil_ray.tasks.registry import task_named
+    from bistil_ray.tasks.task import read_labelled, score
 
-    if task not in TASKS:
-        raise ConfigError(f"--task {task!r} is not known: allowed are {', '.join(TASKS)}")
-    kind = TASKS[task]
+    kind = task_named(task)
     renamed = dict(_pair(entry) for entry in label_map or [])
     folder = locate_model(model, "MODEL")
     files = {lang: task_files(task_data, lang, split)[split] for lang in parse_languages(langs)}
@@ -54,38 +52,30 @@ def evaluate(
     most = family_of(scored.config).longest_text(scored.config)
 
     def read(file: str) -> Examples:
-        examples = read_examples(file, kind.columns)
-        kind.check(examples)
-        return kind.relabel(examples, renamed, labels)
+        return kind.relabel(read_labelled(kind, file), renamed, labels)
 
     gold = {lang: read(file) for lang, file in files.items()}
-    scores = {}
+    rows: list[dict[str, Any]] = []
     for turn, (lang, examples) in enumerate(gold.items(), 1):
         with working(f"Scoring {lang} ({turn} of {len(gold)}): {len(examples):,} examples", quiet):
-            scores[lang] = score(kind, scored, tokenizers[lang], examples, labels, min(max_length or most, most))
+            found = score(kind, scored, tokenizers[lang], examples, labels, min(max_length or most, most))
+        about = {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(examples)}
+        rows.append(about | dict(found.details))
     if as_json:
-        rows = [
-            {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(gold[lang])}
-            | dict(found.details)
-            for lang, found in scores.items()
-        ]
         typer.echo(json.dumps(rows))
-        return
-    details = [name for name, value in next(iter(scores.values())).details.items() if isinstance(value, float)]
-    columns = ("lang", "examples", kind.metric, *details)
-    print_table(
-        columns,
-        [
-            (
-                lang,
-                f"{len(gold[lang]):,}",
-                f"{found.score:.3f}",
-                *(f"{found.details[name]:.3f}" for name in details),
-            )
-            for lang, found in scores.items()
-        ],
-        right=columns[1:],
-    )
+    else:
+        _print_scores(rows)
+
+
+def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print a row for each language: its main metric, and what else was measured that is one figure."""
+    first = rows[0]
+    details = [name for name, value in first.items() if isinstance(value, float) and name != "score"]
+    columns = ("lang", "examples", first["metric"], *details)
+    cells = [
+        (row["lang"], f"{row['examples']:,}", *(f"{row[name]:.3f}" for name in ("score", *details))) for row in rows
+    ]
+    print_table(columns, cells, right=columns[1:])
 
 
 def _pair(entry: str) -> tuple[str, str]:

@@ -48,7 +48,7 @@ def export(
     from bistil_ray.export.publish import push as upload
     from bistil_ray.export.session import require_onnx
     from bistil_ray.models.hub import locate_model
-    from bistil_ray.steps.run import silence_transformers
+    from bistil_ray.models.loading import silence_transformers
     from bistil_ray.storage import prepare_folder
 
     if form not in FORMATS:
@@ -96,12 +96,13 @@ def _labelled_sets(
     subject: Subject, origin: Origin | None, task_data: str | None, langs: str | None, split: str, task: str | None
 ) -> list[LabelledSet]:
     """Read the test sets that every form is scored on; none without ``task_data``."""
-    from bistil_ray.data.examples import read_examples, task_files
+    from bistil_ray.data.examples import task_files
     from bistil_ray.errors import ConfigError
     from bistil_ray.export.package import LabelledSet
     from bistil_ray.languages import parse_languages
     from bistil_ray.models.heads import model_labels
-    from bistil_ray.tasks.registry import TASKS
+    from bistil_ray.tasks.registry import task_named
+    from bistil_ray.tasks.task import read_labelled
 
     if task_data is None:
         if langs is not None or task is not None:
@@ -111,15 +112,12 @@ def _labelled_sets(
     task = task or (origin.record.task if origin else None)
     if langs is None or task is None:
         raise ConfigError("--task-data needs --langs and --task: no record of a run lies beside the model to tell them")
-    if task not in TASKS:
-        raise ConfigError(f"--task {task!r} is not known: allowed are {', '.join(TASKS)}")
-    kind = TASKS[task]
+    kind = task_named(task)
     if kind.head != subject.head.name:
         raise ConfigError(f"--task {task} needs a model for {kind.head}, but MODEL is one for {subject.head.name}")
     renamed = origin.config.label_map if origin and origin.config else {}
     sets = []
     for lang in parse_languages(langs):
-        examples = read_examples(task_files(task_data, lang, split)[split], kind.columns)
-        kind.check(examples)
+        examples = read_labelled(kind, task_files(task_data, lang, split)[split])
         sets.append(LabelledSet(lang, kind, kind.relabel(examples, renamed, model_labels(subject.model))))
     return sets

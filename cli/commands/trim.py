@@ -31,7 +31,7 @@ def trim(
     from bistil_ray.data.corpus import corpus_files, list_shards
     from bistil_ray.languages import parse_languages
     from bistil_ray.models.hub import locate_model
-    from bistil_ray.models.loading import check_teacher, load_masked_lm, load_tokenizer
+    from bistil_ray.models.loading import check_teacher, load_masked_lm, load_tokenizer, silence_transformers
     from bistil_ray.models.student import cut_vocabulary
     from bistil_ray.steps.context import LocalContext
     from bistil_ray.steps.pack import choose_vocabulary
@@ -42,6 +42,7 @@ def trim(
 
     check_new(out)
     prepare_folder(str(out.parent), "--out")
+    silence_transformers()
     folder = locate_model(teacher, "--teacher")
     check_teacher(folder)
     shards = {code: list_shards(corpus_files(corpora, code), text_column) for code in parse_languages(langs)}
@@ -53,4 +54,5 @@ def trim(
     with replacing(out) as temporary:
         model.save_pretrained(temporary)
         trim_tokenizer(tokenizer, kept).save_pretrained(temporary)
-    stderr().print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)
+    if not quiet:
+        stderr().print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)
