@@ -139,10 +139,12 @@ def _finish(
     job: Job, student: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tuning: SparseTuning
 ) -> dict[str, Any]:
     """Write the SFT and the merged model, score it, and put its record together."""
-    settings, distilled = job.settings, read_result(job.needs["student"])
+    settings, step, distilled = job.settings, job.needs["student"], read_result(job.needs["student"])
+    base = student_folder(step)
     meta = {
-        "base_model": job.needs["student"].name,
-        "base_fingerprint": content_fingerprint(str(student_folder(job.needs["student"]))),
+        # A student that was given keeps its name; that of a step is the step's.
+        "base_model": step.name if base.is_relative_to(step) else str(base),
+        "base_fingerprint": content_fingerprint(str(base)),
         "task": settings["task"],
         "density": settings["density"],
         "method": "lt-sft",

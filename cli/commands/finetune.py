@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +38,7 @@ def finetune(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model's record instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/).
@@ -59,16 +61,23 @@ def finetune(
         raise ConfigError(
             f"--student {student!r} has several teachers, it learns from labels alone: leave out --teacher"
         )
-    if teachers:
-        _by_labels(config, given, shape, teachers, out, quiet)
-    elif teacher is not None:
-        _under_teacher(config, given, shape, teacher, out, quiet)
-    else:
+    if not teachers and teacher is None:
         raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
+    if teachers:
+        record = _by_labels(config, given, shape, teachers, out, quiet)
+    else:
+        record = _under_teacher(config, given, shape, str(teacher), out, quiet)
+    record |= {"model_dir": str(out.absolute())}
+    if as_json:
+        typer.echo(json.dumps(record))
+    else:
+        print_table(("lang", record["metric"]), [(record["lang"], f"{record['score']:.3f}")], right=(record["metric"],))
 
 
-def _by_labels(config: RunConfig, given: Input, shape: Shape, teachers: dict[str, str], out: Path, quiet: bool) -> None:
-    """Tune a student of several teachers, one for all of its languages, and score one of them."""
+def _by_labels(
+    config: RunConfig, given: Input, shape: Shape, teachers: dict[str, str], out: Path, quiet: bool
+) -> dict[str, Any]:
+    """Tune a student of several teachers, one for all of its languages, and score one of them; give its record."""
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_task
     from bistil_ray.planning.merge_steps import given_merged_step
@@ -85,12 +94,13 @@ def _by_labels(config: RunConfig, given: Input, shape: Shape, teachers: dict[str
     tuned = tuned_student_step(config, data, taken, config.densities[0])
     scored = evaluate_step(config, data, target, {"task_teacher": tuned, "student": taken})
     results = carry_out([taken, tuned, scored], out, lambda folder: folder / tuned.key / "model", quiet=quiet)
-    record = results[scored.key]["record"]
-    print_table(("lang", record["metric"]), [(target, f"{record['score']:.3f}")], right=(record["metric"],))
+    return dict(results[scored.key]["record"])
 
 
-def _under_teacher(config: RunConfig, given: Input, shape: Shape, teacher: str, out: Path, quiet: bool) -> None:
-    """Tune a student of one teacher and score it."""
+def _under_teacher(
+    config: RunConfig, given: Input, shape: Shape, teacher: str, out: Path, quiet: bool
+) -> dict[str, Any]:
+    """Tune a student of one teacher and score it; give its record."""
     from bistil_ray.errors import ConfigError
     from bistil_ray.facts import Facts
     from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
@@ -117,10 +127,11 @@ def _under_teacher(config: RunConfig, given: Input, shape: Shape, teacher: str, 
     taken = given_student_step(given, shape, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
     step = finetune_step(config, data, facts, "bistil", density, needs)
-    carry_out(
+    results = carry_out(
         [*steps.values(), taught, scored, taken, step],
         out,
         lambda folder: folder / step.key / "model",
         lambda folder: folder / step.key / "sft",
         quiet,
     )
+    return dict(results[step.key]["record"])

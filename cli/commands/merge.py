@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +29,7 @@ def merge(
     hidden: Annotated[int | None, typer.Option(min=8, help="Hidden units; 256, or the body's.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as merge.steps=1000.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Merge teachers of different languages and vocabularies into one student of all these languages."""
@@ -63,12 +65,21 @@ def merge(
     step = merge_step(config.merge, assigned, packs, predictions, shape, start, config.seeds[0])
     order = [*packs.values(), *predictions.values(), step]
     results = carry_out(order, out, lambda folder: folder / step.key / "student", quiet=quiet)
-    bits = {lang: results[made.key]["bits_per_character"][lang] for lang, made in predictions.items()}
+    rows: list[dict[str, Any]] = [
+        {
+            "lang": lang,
+            "teacher": teacher.name,
+            "teacher_bits_per_character": results[predictions[lang].key]["bits_per_character"][lang],
+            "bits_per_character": results[step.key]["bits_per_character"][lang],
+        }
+        for lang, teacher in assigned.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    figures = {"teacher_bits_per_character": "teacher's bits per character", "bits_per_character": "student's"}
     print_table(
-        ("lang", "teacher", "teacher's bits per character", "student's"),
-        [
-            (lang, teacher.name, f"{bits[lang]:.3f}", f"{results[step.key]['bits_per_character'][lang]:.3f}")
-            for lang, teacher in assigned.items()
-        ],
-        right=("teacher's bits per character", "student's"),
+        ("lang", "teacher", *figures.values()),
+        [(row["lang"], row["teacher"], *(f"{row[name]:.3f}" for name in figures)) for row in rows],
+        right=figures.values(),
     )

@@ -21,7 +21,7 @@ def test_every_shipped_configuration_is_listed_with_what_it_is_for(bistil: Bisti
     assert code == 0
     listed = json.loads(out)
     assert [entry["name"] for entry in listed] == sorted(shipped_configs())
-    assert all(entry["about"] for entry in listed)
+    assert all(entry["about"].endswith(".") for entry in listed), "a whole sentence"
     _, table, _ = bistil("configs", "ls")
     assert all(entry["name"] in table for entry in listed)
 

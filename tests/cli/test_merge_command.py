@@ -51,6 +51,17 @@ def test_teachers_of_two_families_give_a_student_with_a_tokenizer_for_each_langu
         assert torch.isfinite(model(**inputs).logits).all()
 
 
+def test_what_student_and_teachers_make_of_each_language_is_printed_as_data(
+    bistil: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    places = ("--corpora", str(tiny_data / "corpora"), "--out", str(tmp_path / "out"), "--json")
+    ended = bistil("merge", "--teachers", f"en={bert_folder},sw={bert_folder}", *places, *SMALL, *SETTINGS)
+    assert ended.code == 0, ended.stderr
+    rows = json.loads(ended.stdout)
+    assert [(row["lang"], row["teacher"]) for row in rows] == [("en", bert_folder.name), ("sw", bert_folder.name)]
+    assert all(row["teacher_bits_per_character"] > 0 and row["bits_per_character"] > 0 for row in rows)
+
+
 def test_teachers_of_one_family_give_a_merged_tokenizer_too(merge: Callable[..., Path], bert_folder: Path) -> None:
     out = merge(f"en={bert_folder},sw={bert_folder}", "--body", str(bert_folder), "--layers", "2")
     model = AutoModelForMaskedLM.from_pretrained(out)
