@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bistil_ray.results.records import Record, find_run, read_records
+from bistil_ray.results.records import PLAN, Record, find_run, read_records
 from bistil_ray.storage import read_result
 
 
@@ -34,8 +34,8 @@ class FinishedRun:
 
 
 def read_run(place: str | Path) -> FinishedRun:
-    """Read the run at ``place``; records of an earlier plan of the same name are left out."""
+    """Read the run at ``place``."""
     folder = find_run(place)
-    planned = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["steps"]
+    planned = json.loads((folder / PLAN).read_text(encoding="utf-8"))["steps"]
     steps = {step["key"]: step for step in planned}
-    return FinishedRun(folder, [record for record in read_records(folder) if record.step in steps], steps)
+    return FinishedRun(folder, read_records(folder), steps)

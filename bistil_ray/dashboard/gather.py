@@ -52,6 +52,8 @@ class RunReader:
         records = parse_records((files.text(f"{files.run}/{RESULTS}") or "").encode(), f"{files.run}/{RESULTS}")
         plan = checked(PLAN, files.json(f"{files.run}/plan.json"), f"{files.run}/plan.json")
         steps = plan.get("steps") or [_step_of(record) for record in records]
+        planned = {step["key"] for step in steps}
+        records = [record for record in records if record.step in planned]
         told = checked(STATUS, files.json(f"{files.run}/status.json"), f"{files.run}/status.json")
         self._read_results([step["key"] for step in steps])
         running = [key for key, state in told.items() if state.get("state") == "running" and key not in self._results]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..config_sources import load_config
-from ..results.records import RESULTS, Record, read_records
+from ..results.records import RESULTS, Record, read_all_records, read_records
 from ..results.tables import best_per_language
 
 
@@ -52,7 +52,7 @@ def origin_of(folder: Path) -> Origin | None:
         return None if record is None else _origin(record, run)
     step = folder.parent
     for results in sorted(step.parent.parent.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
-        for record in read_records(results):
+        for record in read_all_records(results):
             if record.step == step.name:
                 return _origin(record, results.parent)
     return None

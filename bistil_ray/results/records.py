@@ -14,7 +14,8 @@ from ..recipes import TEACHER
 from ..storage import append_line, local_path
 
 RESULTS = "results.jsonl"
-MARKS_OF_A_RUN = (RESULTS, "plan.json", "config.yaml")
+PLAN = "plan.json"
+MARKS_OF_A_RUN = (RESULTS, PLAN, "config.yaml")
 
 
 class Record(BaseModel):
@@ -91,9 +92,16 @@ def _is_run(folder: Path) -> bool:
 def read_records(run: str | Path) -> list[Record]:
     """Read the records of a run in the order in which they came; none where no step has finished yet.
 
-    A line that a killed writer left unfinished is passed over: its step is recorded again when the run goes on. Raises
-    StorageError where a line is whole and yet no record.
+    Those of steps that its plan no longer has, made of other data or by an earlier version, are left out. A line that a
+    killed writer left unfinished is passed over: its step is recorded again when the run goes on. Raises StorageError
+    where a line is whole and yet no record.
     """
+    planned = _planned(find_run(run))
+    return [record for record in read_all_records(run) if planned is None or record.step in planned]
+
+
+def read_all_records(run: str | Path) -> list[Record]:
+    """Read the records of a run as ``read_records`` does, those of earlier plans among them."""
     path = find_run(run) / RESULTS
     return parse_records(path.read_bytes() if path.exists() else b"", str(path))
 
@@ -132,6 +140,14 @@ class RecordFile:
             append_line(self._path, "\n".join(new.values()))
             self._steps |= new.keys()
         return len(new)
+
+
+def _planned(run: Path) -> set[str] | None:
+    """The keys of a run's steps; None where no plan lies beside the records, or none that can be read."""
+    try:
+        return {step["key"] for step in json.loads((run / PLAN).read_text(encoding="utf-8"))["steps"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _lines(text: bytes) -> Iterator[tuple[int, Any]]:

@@ -47,6 +47,16 @@ def test_a_student_of_several_teachers_is_told_with_its_assignment(
         assert told == ({"each": ["en=A,sw=B", "en=A,sw=B", None]} if plan else {"all": "en=A,sw=B"})
 
 
+def test_the_page_shows_what_the_plan_has(
+    make_run: MakeRun, make_record: Callable[..., Record], tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    before = RunReader(open_run_files(str(run))).read().records
+    with (run / "results.jsonl").open("a") as file:
+        file.write(make_record("finetune-of-earlier-data").model_dump_json() + "\n")
+    assert RunReader(open_run_files(str(run))).read().records == before
+
+
 def test_a_run_under_way_is_told_as_far_as_it_is(make_run: MakeRun, tmp_path: Path) -> None:
     reader = RunReader(open_run_files(str(make_run(tmp_path, done=9))))
     state = reader.read()

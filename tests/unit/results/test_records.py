@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bistil_ray.errors import StorageError
-from bistil_ray.results.records import Record, RecordFile, find_run, read_records
+from bistil_ray.results.records import PLAN, RESULTS, Record, RecordFile, find_run, read_all_records, read_records
 
 MakeRecord = Callable[..., Record]
 
@@ -61,6 +61,18 @@ def test_a_whole_line_that_is_no_record_is_named(file: Path, make_record: MakeRe
         stream.write('{"step": "b"}\n')
     with pytest.raises(StorageError, match="line 2 is no record"):
         read_records(file)
+
+
+def test_records_of_an_earlier_plan_are_kept_in_the_file_and_count_no_more(
+    tmp_path: Path, make_record: MakeRecord
+) -> None:
+    # The same run carried out again on a corrected file: its steps have other fingerprints.
+    RecordFile(tmp_path / RESULTS).append(make_record("before", validation_score=0.9), make_record("after"))
+    (tmp_path / PLAN).write_text(json.dumps({"steps": [{"key": "after"}]}))
+    assert [record.step for record in read_records(tmp_path)] == ["after"]
+    assert [record.step for record in read_all_records(tmp_path)] == ["before", "after"]
+    (tmp_path / PLAN).write_text('{"steps": [{"ke')
+    assert len(read_records(tmp_path)) == 2, "a plan that cannot be read leaves nothing out"
 
 
 def test_a_run_that_has_only_begun_has_no_records(tmp_path: Path) -> None:
