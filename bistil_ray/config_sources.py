@@ -170,10 +170,11 @@ def _refuse_unknown(
 
 
 def _nearest_key(word: str, model: type[BaseModel], prefix: str) -> str:
-    """Look for what was meant among the siblings, then for the same word in other sections."""
-    beside = [prefix + near for near in difflib.get_close_matches(word, model.model_fields, n=1)]
+    """Look for what was meant: in this section keys that end in the word, the word in others, then what is near."""
+    beside = [prefix + key for key in model.model_fields if prefix and key.endswith(f"_{word}")]
     elsewhere = [key for key in _all_keys(RunConfig) if key.rpartition(".")[2] == word]
-    return _did_you_mean(elsewhere or beside) or f" (known: {', '.join(model.model_fields)})"
+    near = [prefix + key for key in difflib.get_close_matches(word, model.model_fields, n=1)]
+    return _did_you_mean(beside or elsewhere or near) or f" (known: {', '.join(model.model_fields)})"
 
 
 def _did_you_mean(candidates: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from .data.batches import length_of
 from .data.corpus import corpus_files, list_shards
 from .data.examples import Examples, task_files
 from .data.fingerprint import content_fingerprint
-from .errors import ConfigError
+from .errors import ConfigError, DataError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
 from .feasibility import check_merged_students, check_students
 from .models.families import family_of
@@ -149,10 +149,11 @@ def look_at_tokenizer(place: str) -> Input:
     return _tokenizer(folder)
 
 
-def look_at_corpus(corpora: str, lang: str, column: str) -> Input:
-    """Check a language's corpus and fingerprint it."""
+def look_at_corpus(corpora: str, lang: str, column: str, flag: str = "--set text_column") -> Input:
+    """Check a language's corpus and fingerprint it; ``flag`` is that by which the user names ``column``."""
     files = corpus_files(corpora, lang)
-    list_shards(files, column)
+    if not any(shard.has_text for shard in list_shards(files, column, flag)):
+        raise DataError(f"{', '.join(files)} has no text in column {column!r}: all rows are null ({flag})")
     return Input(absolute(corpora), "+".join(content_fingerprint(file) for file in files))
 
 

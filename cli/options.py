@@ -7,4 +7,18 @@ import typer
 TASK_HELP = "The task: ner, pos, dep, nli, qa, topic or sentiment."
 RECIPE_HELP = "bistil, bistil+, nodistil, minilmv2, distilmbert, scratch"
 
+LabelMap = Annotated[
+    list[str] | None, typer.Option(help="Rename a label of the data, such as DATE=O; may be repeated.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed.")]
+
+
+def renamed_labels(given: list[str] | None) -> dict[str, str]:
+    """Read ``--label-map OLD=NEW``; ConfigError where one has another form."""
+    from bistil_ray.errors import ConfigError
+
+    pairs = [entry.partition("=") for entry in given or []]
+    for entry, (old, equals, new) in zip(given or [], pairs, strict=True):
+        if not (old and equals and new):
+            raise ConfigError(f"--label-map {entry!r} is no pair: write --label-map DATE=O")
+    return {old: new for old, _, new in pairs}

@@ -75,7 +75,7 @@ def check_corpora(
 
     ``progress`` is told what is going on. DataError for a corpus that cannot be read.
     """
-    shards = {lang: list_shards(its_files, column) for lang, its_files in files.items()}
+    shards = {lang: list_shards(its_files, column, "--column") for lang, its_files in files.items()}
     checks = {}
     for lang in files:
         progress(f"{lang}: rows and characters")

@@ -33,6 +33,8 @@ class Shard:
     row_group: int
     rows: int
     bytes: int = field(default=0, compare=False)
+    has_text: bool = field(default=True, compare=False)
+    """False where the file itself says that all of its rows are null."""
 
 
 def corpus_files(corpora: str, language: str) -> list[str]:
@@ -60,8 +62,8 @@ def corpus_files(corpora: str, language: str) -> list[str]:
     return files
 
 
-def list_shards(files: Sequence[str], column: str) -> list[Shard]:
-    """Cut ``files`` into shards by reading their footers alone.
+def list_shards(files: Sequence[str], column: str, flag: str = "--set text_column") -> list[Shard]:
+    """Cut ``files`` into shards by reading their footers alone; ``flag`` is that by which the user names ``column``.
 
     DataError if one is no Parquet file or truncated, has no ``column`` or one that holds no strings, or if
     all of them together have no rows.
@@ -69,12 +71,13 @@ def list_shards(files: Sequence[str], column: str) -> list[Shard]:
     shards: list[Shard] = []
     for uri in files:
         with open_parquet(uri) as file:
-            kind = column_type(uri, file.schema_arrow, column, "text_column")
+            kind = column_type(uri, file.schema_arrow, column, flag)
             if not is_text(kind):
-                raise DataError(f"column {column!r} of {uri} holds {kind}, but must hold strings (text_column)")
+                raise DataError(f"column {column!r} of {uri} holds {kind}, but must hold strings ({flag})")
             groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
             found = [
-                Shard(uri, index, group.num_rows, _bytes_of(group, [column])) for index, group in enumerate(groups)
+                Shard(uri, index, group.num_rows, _bytes_of(group, [column]), _has_text(group, column))
+                for index, group in enumerate(groups)
             ]
             shards += [shard for shard in found if shard.rows]
     if not shards:
@@ -126,3 +129,9 @@ def _batch_rows(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
 def _bytes_of(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
     chunks = [group.column(index) for index in range(group.num_columns)]
     return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)
+
+
+def _has_text(group: pq.RowGroupMetaData, column: str) -> bool:
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    known = next(chunk.statistics for chunk in chunks if chunk.path_in_schema == column)
+    return known is None or not known.has_null_count or known.null_count < group.num_rows

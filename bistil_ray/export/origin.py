@@ -31,6 +31,11 @@ class Origin:
         return (self.record.source,) if self.config is None else self.config.taught_in
 
     @property
+    def label_map(self) -> dict[str, str]:
+        """How labels of data were renamed, as far as is known."""
+        return {} if self.config is None else dict(self.config.label_map)
+
+    @property
     def peers(self) -> list[Record]:
         """Give what the model is to be compared with on its language: teachers, then the best of each other recipe."""
         here = [record for record in self.run if record.lang == self.record.lang and record.task == self.record.task]

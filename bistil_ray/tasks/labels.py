@@ -35,14 +35,20 @@ def renaming(
 ) -> dict[str, str]:
     """Give the new name of each label found in ``uri``; DataError for a result that is not in ``labels``.
 
-    ``instead`` is the label that the error proposes to map a strange one to.
+    ``instead`` is the label that the error proposes to map a strange one to, unless all are strange.
     """
     renamed = {label: map_label(label, label_map) for label in sorted(set(found))}
+    if len(renamed) > 1 and not set(renamed.values()) & set(labels):
+        raise DataError(
+            f"{uri} has none of the labels {', '.join(labels)} but {', '.join(list(renamed.values())[:5])}: "
+            "is it of another task (--task, --task-data)?"
+        )
     for label, new in renamed.items():
         if new not in labels:
             kind = label[2:] if label.startswith(SPAN_PREFIXES) else label
             raise DataError(
                 f"{uri} has the label {new!r}, which the source language's training data "
-                f"does not have ({', '.join(labels)}): map it, such as --set label_map.{kind}={instead}"
+                f"does not have ({', '.join(labels)}): map it, such as --set label_map.{kind}={instead} "
+                f"(of evaluate and export: --label-map {kind}={instead})"
             )
     return renamed

@@ -66,12 +66,15 @@ def build(
     from bistil_ray.data.build import BuildReport, build_corpus, corpus_folder
     from bistil_ray.data.documents import LICENCES, SOURCE, Selection, parse_only
     from bistil_ray.data.raw import Layout, find_inputs
+    from bistil_ray.errors import ConfigError
     from bistil_ray.languages import parse_language
     from bistil_ray.storage import prepare_folder
 
     folder = corpus_folder(out, parse_language(lang, "--lang"))
     only = None if keep_language is None else parse_only(keep_language, "--keep-language")
     layout = Layout(column, only and only[0], (SOURCE, *LICENCES), by_blank_line, subset, split)
+    if max_characters is not None and max_characters < min_characters:
+        raise ConfigError(f"--max-characters is {max_characters}, below --min-characters, which is {min_characters}")
     selection = Selection(only, min_characters, max_characters, nfc, source, licence)
     found = [raw for place in inputs for raw in find_inputs(place, None if format == "auto" else format)]
     prepare_folder(str(out), "--out")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..console import print_table, working
-from ..options import TASK_HELP, Quiet
+from ..options import TASK_HELP, LabelMap, Quiet, renamed_labels
 
 EPILOG = "Example: bistil-ray evaluate runs/mine/best/sw --task ner --task-data ner/ --langs sw"
 
@@ -20,9 +20,7 @@ def evaluate(
     langs: Annotated[str, typer.Option(help="Languages to score, such as sw,yo.")],
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "ner",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    label_map: Annotated[
-        list[str] | None, typer.Option(help="Rename a label, such as DATE=O; may be repeated.")
-    ] = None,
+    label_map: LabelMap = None,
     max_length: Annotated[
         int | None,
         typer.Option(min=8, help="Longest text in tokens (as many as the model takes)."),
@@ -30,8 +28,12 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured."""
+    """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured.
+
+    A model of a run has its labels renamed as they were for the run; --label-map renames more.
+    """
     from bistil_ray.data.examples import Examples, task_files
+    from bistil_ray.export.origin import origin_of
     from bistil_ray.languages import parse_languages
     from bistil_ray.models.families import family_of
     from bistil_ray.models.heads import load_model, model_labels
@@ -42,8 +44,10 @@ def evaluate(
     from bistil_ray.tasks.task import read_labelled, score
 
     kind = task_named(task)
-    renamed = dict(_pair(entry) for entry in label_map or [])
+    given = renamed_labels(label_map)
     folder = locate_model(model, "MODEL")
+    origin = origin_of(folder)
+    renamed = (origin.label_map if origin else {}) | given
     files = {lang: task_files(task_data, lang, split)[split] for lang in parse_languages(langs)}
     silence_transformers()
     scored = load_model(kind.head, folder)
@@ -76,12 +80,3 @@ def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
         (row["lang"], f"{row['examples']:,}", *(f"{row[name]:.3f}" for name in ("score", *details))) for row in rows
     ]
     print_table(columns, cells, right=columns[1:])
-
-
-def _pair(entry: str) -> tuple[str, str]:
-    from bistil_ray.errors import ConfigError
-
-    old, equals, new = entry.partition("=")
-    if not equals:
-        raise ConfigError(f"--label-map {entry!r} has no '=': write --label-map DATE=O")
-    return old, new

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import print_table, stderr, working
-from ..options import Quiet
+from ..options import LabelMap, Quiet, renamed_labels
 from .single import check_new
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def export(
     langs: Annotated[str | None, typer.Option(help="Languages to score (that of the model's record).")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     task: Annotated[str | None, typer.Option(help="Its task (that of the model's record).")] = None,
+    label_map: LabelMap = None,
     licence: Annotated[
         str, typer.Option(help="Licence of the model, as the hub writes it, such as cc-by-4.0.")
     ] = "unknown",
@@ -57,13 +58,14 @@ def export(
         require_onnx(f"--format {form}")
     if push is not None:
         check_repository(push)
+    renamed = renamed_labels(label_map)
     check_new(out)
-    prepare_folder(str(out.parent), "--out")
     silence_transformers()
     folder = locate_model(model, "MODEL")
     subject, origin = load_subject(folder), origin_of(folder)
-    tests = _labelled_sets(subject, origin, task_data, langs, split, task)
+    tests = _labelled_sets(subject, origin, task_data, langs, split, task, renamed)
     metric = tests[0].task.metric if tests else "score"
+    prepare_folder(str(out.parent), "--out")
     with working(f"Exporting {model} as {form}", quiet):
         forms = package(
             subject,
@@ -93,7 +95,13 @@ def export(
 
 
 def _labelled_sets(
-    subject: Subject, origin: Origin | None, task_data: str | None, langs: str | None, split: str, task: str | None
+    subject: Subject,
+    origin: Origin | None,
+    task_data: str | None,
+    langs: str | None,
+    split: str,
+    task: str | None,
+    label_map: dict[str, str],
 ) -> list[LabelledSet]:
     """Read the test sets that every form is scored on; none without ``task_data``."""
     from bistil_ray.data.examples import task_files
@@ -115,7 +123,7 @@ def _labelled_sets(
     kind = task_named(task)
     if kind.head != subject.head.name:
         raise ConfigError(f"--task {task} needs a model for {kind.head}, but MODEL is one for {subject.head.name}")
-    renamed = origin.config.label_map if origin and origin.config else {}
+    renamed = (origin.label_map if origin else {}) | label_map
     sets = []
     for lang in parse_languages(langs):
         examples = read_labelled(kind, task_files(task_data, lang, split)[split])

@@ -59,7 +59,7 @@ def pretrain(
     shaped = {name: value for name, value in {"layers": layers, "hidden": hidden, "heads": heads}.items() if value}
     if model is not None and shaped:
         raise ConfigError(f"--{next(iter(shaped))} is for a model from scratch: --model {model} has its own shape")
-    texts = {code: look_at_corpus(corpora, code, text_column) for code in parse_languages(langs)}
+    texts = {code: look_at_corpus(corpora, code, text_column, "--text-column") for code in parse_languages(langs)}
     phase = Optimisation(batch_size=batch_size, lr=lr, warmup=0.06)
     course = {"steps": steps, "mask": mask, "seed": seed}
 

@@ -41,11 +41,13 @@ def trim(
     from .single import check_new
 
     check_new(out)
-    prepare_folder(str(out.parent), "--out")
     silence_transformers()
     folder = locate_model(teacher, "--teacher")
     check_teacher(folder)
-    shards = {code: list_shards(corpus_files(corpora, code), text_column) for code in parse_languages(langs)}
+    shards = {
+        code: list_shards(corpus_files(corpora, code), text_column, "--text-column") for code in parse_languages(langs)
+    }
+    prepare_folder(str(out.parent), "--out")
     with working("Counting tokens", quiet):
         kept = choose_vocabulary(LocalContext(), str(folder), shards, text_column, threshold, keep_characters)
     tokenizer = load_tokenizer(folder)

@@ -29,6 +29,10 @@ def corpus_is_empty(file: Path) -> None:
     write(file, text=pa.array([], pa.string()))
 
 
+def corpus_is_of_nulls(file: Path) -> None:
+    write(file, text=pa.array([None, None], pa.string()))
+
+
 def corpus_has_another_column(file: Path) -> None:
     write(file, body=["Habari"])
 
@@ -54,7 +58,8 @@ def file_is_not_parquet(file: Path) -> None:
     [
         (corpus_is_missing, "no corpus for language 'sw': neither {file} nor"),
         (corpus_is_empty, "{file} has no rows (--corpora)"),
-        (corpus_has_another_column, "{file} has no column 'text' but body (text_column)"),
+        (corpus_is_of_nulls, "{file} has no text in column 'text': all rows are null"),
+        (corpus_has_another_column, "{file} has no column 'text' but body (--set text_column)"),
         (corpus_holds_numbers, "column 'text' of {file} holds int64, but must hold strings"),
         (file_is_truncated, "{file} is not a Parquet file, or is truncated"),
         (file_is_of_no_bytes, "{file} is not a Parquet file, or is truncated"),
@@ -70,7 +75,7 @@ def test_a_corpus_that_cannot_be_used(
 
 
 def test_a_column_of_texts_that_is_nowhere(refused: Refused) -> None:
-    assert "has no column 'body' but text (text_column)" in refused("--set", "text_column=body")
+    assert "has no column 'body' but text (--set text_column)" in refused("--set", "text_column=body")
 
 
 def labels_are_missing(file: Path) -> None:

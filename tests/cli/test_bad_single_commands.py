@@ -54,6 +54,10 @@ EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "s
         ((*FINETUNE, "--task", "chess"), "--task is 'chess'"),
         (("trim", *DISTILL[1:], "--langs", "swahli"), "unknown language 'swahli'"),
         (("trim", *DISTILL[1:], "--langs", "sw,ha"), "no corpus for language 'ha'"),
+        (("trim", *DISTILL[1:], "--langs", "sw", "--text-column", "body"), "no column 'body' but text (--text-column)"),
+        (("corpus", "check", "{corpora}", "--langs", "sw", "--column", "body"), "no column 'body' but text (--column)"),
+        (("corpus", "build", "news.txt", "--lang", "sw", "--out", "{out}", "--max-characters", "9"),
+         "--max-characters is 9, below --min-characters, which is 20"),
         (("pretrain", "--tokenizer", "no/such/folder", *DISTILL[3:], "--langs", "sw"), "--tokenizer 'no/such/folder'"),
         (("pretrain", "--tokenizer", "{teacher}", *DISTILL[3:], "--langs", "sw", "--hidden", "100", "--heads", "3"),
          "--hidden 100 is not divisible by --heads 3"),
@@ -67,6 +71,7 @@ EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "s
         (("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "ha"), "no test data for 'ha'"),
         (EVALUATE, "is not fine-tuned for token-classification"),
         ((*EVALUATE, "--task", "chess"), "--task 'chess'"),
+        ((*EVALUATE, "--label-map", "DATE"), "--label-map 'DATE' is no pair: write --label-map DATE=O"),
     ],
 )  # fmt: skip
 def test_single_commands(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import ModelCard
 
@@ -37,6 +39,18 @@ def test_a_folder_for_the_hub_has_weights_tokenizer_and_card(
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= {file.name for file in out.iterdir()}
     assert ModelCard.load(out / "README.md").data.license == "cc-by-4.0"
     assert bistil("evaluate", str(out), *scoring)[0] == 0
+
+
+def test_labels_of_data_are_renamed_for_scoring(
+    bistil: Bistil, tagger: Path, toy_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    test = Path(toy_settings["task_data"]) / "sw" / "test.parquet"
+    pq.write_table(pa.table({"tokens": [["Amina", "Jumatatu"]], "ner_tags": [["B-PER", "B-DATE"]]}), test)
+    scoring = ("--task-data", toy_settings["task_data"], "--langs", "sw", "--task", "ner")
+    for command in (("evaluate", str(tagger)), ("export", str(tagger), "--out", str(tmp_path / "out"))):
+        code, _, err = bistil(*command, *scoring)
+        assert code == 2 and "(of evaluate and export: --label-map DATE=O)" in err
+        assert bistil(*command, *scoring, "--label-map", "DATE=O")[0] == 0
 
 
 def test_a_phase_1_student_is_exported_too(bistil: Bistil, bert_folder: Path, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_lists_are_taken_from_commas_lone_values_and_yaml_each_value_once() -> N
         ("lnags=sw", "unknown key 'lnags' in --set lnags=sw: did you mean 'langs'?"),
         ("distil.stesp=5", "unknown key 'distil.stesp' in --set distil.stesp=5: did you mean 'distil.steps'?"),
         ("steps=5", "did you mean 'distil.steps' or 'merge.steps'?"),
+        ("adapt.steps=5", "did you mean 'adapt.dense_steps' or 'adapt.sparse_steps'?"),
         ("lr=5", "did you mean 'adapt.lr' or 'distil.lr' or 'teach.lr' or 'finetune.lr' or 'merge.lr'?"),
         ("distil={stesp: 5}", "unknown key 'distil.stesp'"),
         ("packing.zzzz=5", "(known: length, held_out, max_megabytes, seed)"),

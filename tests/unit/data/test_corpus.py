@@ -139,7 +139,7 @@ def test_missing_and_wrong_columns_are_refused(tmp_path: Path) -> None:
     path = str(tmp_path / "sw.parquet")
     pq.write_table(pa.table({"body": ["x"], "size": [1], "raw": [b"x"]}), path)
     message = refusal(lambda: list_shards([path], "text"))
-    assert "no column 'text' but body, size, raw (text_column)" in message
+    assert "no column 'text' but body, size, raw (--set text_column)" in message
     assert "holds int64, but must hold strings" in refusal(lambda: list_shards([path], "size"))
     assert "holds binary, but must hold strings" in refusal(lambda: list_shards([path], "raw"))
 

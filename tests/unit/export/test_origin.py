@@ -34,6 +34,12 @@ def test_a_step_has_its_own_record_in_the_run_that_holds_it(storage: Path, recor
     assert origin_of(storage / "steps" / "distil-9" / "student") is None
 
 
+def test_labels_are_renamed_as_in_the_run(records: Sequence[Record]) -> None:
+    renaming = CONFIG.model_copy(update={"label_map": {"DATE": "O"}})
+    assert Origin(records[1], records, renaming).label_map == {"DATE": "O"}
+    assert Origin(records[1], records).label_map == {}, "nothing is known of the run"
+
+
 @pytest.mark.parametrize("place", ["/model", "/", "/nowhere/best/sw"])
 def test_any_other_folder_has_none(place: str) -> None:
     assert origin_of(Path(place)) is None
