@@ -30,6 +30,10 @@ def finetune(
             help="The teacher it was distilled from: a hub id or a folder; not for a student that was merged."
         ),
     ] = None,
+    corpora: Annotated[
+        str | None,
+        typer.Option(help="Learn from plain text of --lang as well (recipe bistil+): where <lang>.parquet lies."),
+    ] = None,
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "ner",
     source: Annotated[str, typer.Option(help="The language of the labels.")] = "en",
     lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
@@ -43,6 +47,7 @@ def finetune(
 ) -> None:
     """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/).
 
+    With --corpora half of its batches are plain text of the language to score: it learns what its teacher makes of it.
     A student of several teachers learns from the labels alone and keeps a tokenizer for each language.
     """
     from bistil_ray.config_sources import load_config
@@ -51,22 +56,23 @@ def finetune(
     from bistil_ray.models.language_tokenizers import teachers_by_language
 
     flags = {
-        "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": "", "task": task,
-        "task_data": task_data, "density": density, "seed": seed,
+        "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": corpora or "",
+        "task": task, "task_data": task_data, "density": density, "seed": seed,
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
     given, shape = look_at_student(student)
     teachers = teachers_by_language(Path(given.uri))
-    if teachers and teacher is not None:
+    if teachers and (teacher is not None or corpora is not None):
         raise ConfigError(
-            f"--student {student!r} has several teachers, it learns from labels alone: leave out --teacher"
+            f"--student {student!r} has several teachers, it learns from labels alone: leave out "
+            f"{'--corpora' if teacher is None else '--teacher'}"
         )
-    if not teachers and teacher is None:
-        raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
     if teachers:
         record = _by_labels(config, given, shape, teachers, out, quiet)
+    elif teacher is not None:
+        record = _under_teacher(config, given, shape, teacher, out, quiet)
     else:
-        record = _under_teacher(config, given, shape, str(teacher), out, quiet)
+        raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
     record |= {"model_dir": str(out.absolute())}
     if as_json:
         typer.echo(json.dumps(record))
@@ -116,8 +122,8 @@ def _under_teacher(
     data = look_at_task(config)
     if config.adapt.enabled:
         raise ConfigError("this command has no text to adapt a teacher to: give its SFTs (--set language_sfts=...)")
-    if config.finetune.text_share:
-        raise ConfigError("this command has no text for finetune.text_share: it is for sweep")
+    if config.finetune.text_share and not config.corpora:
+        raise ConfigError("there is no text for finetune.text_share: say where it lies (--corpora)")
     steps: dict[str, Step] = {}
     known = Facts([facts], {}, data, look_at_language_sfts(config))
     languages = dict.fromkeys((*config.taught_in, target))
@@ -126,7 +132,14 @@ def _under_teacher(
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [target])})
     taken = given_student_step(given, shape, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
-    step = finetune_step(config, data, facts, "bistil", density, needs)
+    recipe = "bistil"
+    if config.corpora:
+        # A share that is given is not the recipe's.
+        recipe = "bistil" if config.finetune.text_share else "bistil+"
+        pack = _packed(config, given, target)
+        needs |= {"pack": pack, **sfts_of(sfts, [target])}
+        steps[pack.key] = pack
+    step = finetune_step(config, data, facts, recipe, density, needs)
     results = carry_out(
         [*steps.values(), taught, scored, taken, step],
         out,
@@ -135,3 +148,13 @@ def _under_teacher(
         quiet,
     )
     return dict(results[step.key]["record"])
+
+
+def _packed(config: RunConfig, student: Input, lang: str) -> Step:
+    """The text of one language in the tokens of a student, whose vocabulary is cut already."""
+    from bistil_ray.inputs import look_at_corpus, look_at_tokenizer
+    from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step
+
+    text = {lang: look_at_corpus(config.corpora, lang, config.text_column)}
+    tokenizer = look_at_tokenizer(student.uri)
+    return pack_step((lang,), config.text_column, WHOLE_VOCABULARY, config.packing, tokenizer, text)

@@ -50,7 +50,7 @@ EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "s
         ((*FINETUNE, "--lang", "sw", "--density", "1.5"), "--density is 1.5"),
         ((*FINETUNE, "--lang", "sw"), "teach.max_length is 256, but"),
         ((*FINETUNE, *SHORT, "--lang", "ha"), "no test data for 'ha'"),
-        ((*FINETUNE, *SHORT, "--lang", "sw", "--set", "finetune.text_share=0.5"), "no text for finetune.text_share"),
+        ((*FINETUNE, *SHORT, "--lang", "sw", "--set", "finetune.text_share=0.5"), "say where it lies (--corpora)"),
         ((*FINETUNE, "--task", "chess"), "--task is 'chess'"),
         (("trim", *DISTILL[1:], "--langs", "swahli"), "unknown language 'swahli'"),
         (("trim", *DISTILL[1:], "--langs", "sw,ha"), "no corpus for language 'ha'"),

@@ -37,19 +37,37 @@ def student(bistil: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> 
     return tmp_path / "student"
 
 
+@pytest.fixture
+def tuned(bistil: Run, student: Path, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> Callable[..., Record]:
+    """A function tuning the student on Swahili into ``tmp_path / "out"``; it gives the record that is printed."""
+    places = ("--student", str(student), "--teacher", str(bert_folder), "--task-data", str(tiny_data / "ner"))
+    words = ("--lang", "sw", "--out", str(tmp_path / "out"), *SETTINGS, "--json", "--quiet")
+
+    def run(*flags: str) -> Record:
+        ended = bistil("finetune", *places, *words, *flags)
+        assert (ended.code, ended.stderr) == (0, "")
+        return Record.model_validate_json(ended.stdout)
+
+    return run
+
+
 def test_the_record_is_of_what_was_written_and_the_sft_names_the_student_that_was_given(
-    bistil: Run, student: Path, bert_folder: Path, tiny_data: Path, tmp_path: Path
+    bistil: Run, tuned: Callable[..., Record], student: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    data, out = ("--task-data", str(tiny_data / "ner")), tmp_path / "out"
-    tuned = bistil(
-        "finetune", "--student", str(student), "--teacher", str(bert_folder), *data, "--lang", "sw",
-        "--out", str(out), *SETTINGS, "--json", "--quiet",
-    )  # fmt: skip
-    assert (tuned.code, tuned.stderr) == (0, "")
-    record = Record.model_validate_json(tuned.stdout)
+    record, out = tuned(), tmp_path / "out"
     assert record.model_dir == str(out) and record.teacher_score is not None
+    data = ("--task-data", str(tiny_data / "ner"))
     scored = bistil("evaluate", str(out), *data, "--langs", "sw", "--json", "--quiet")
     assert json.loads(scored.stdout)[0]["score"] == record.score
     meta = json.loads((out / "sft" / "sft.json").read_text())
     assert meta["base_model"] == str(student)
     assert meta["base_fingerprint"] == content_fingerprint(str(student))
+
+
+def test_with_text_of_the_language_it_is_tuned_as_bistil_plus(tuned: Callable[..., Record], tiny_data: Path) -> None:
+    assert tuned("--corpora", str(tiny_data / "corpora"), "--set", "packing.length=16").recipe == "bistil+"
+
+
+def test_a_share_of_text_that_is_given_is_taken(tuned: Callable[..., Record], tiny_data: Path) -> None:
+    given = ("--set", "packing.length=16", "--set", "finetune.text_share=0.3")
+    assert tuned("--corpora", str(tiny_data / "corpora"), *given).recipe == "bistil"

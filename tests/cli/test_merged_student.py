@@ -60,6 +60,7 @@ def test_finetune_and_evaluate_pick_the_tokenizer_of_each_language(
     ("flags", "says"),
     [
         (("--lang", "sw", "--teacher", "{teacher}"), "has several teachers, it learns from labels alone: leave out"),
+        (("--lang", "sw", "--corpora", "texts"), "it learns from labels alone: leave out --corpora"),
         (("--lang", "ha"), "--student does not know the language 'ha': it knows en, sw"),
         (("--lang", "en", "--source", "sw", "--set", "task_sources=[sw,ha]"), "does not know the language 'ha'"),
     ],
