@@ -20,6 +20,13 @@ from bistil_ray.inputs import gather_facts
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.run_storage import storage_at
 from bistil_ray.steps.run import run_step
+from tests.ray.told_steps import Told
+
+
+@pytest.fixture
+def told() -> Told:
+    """What a searcher tells."""
+    return Told()
 
 
 @pytest.fixture(scope="session")
