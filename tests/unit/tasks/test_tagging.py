@@ -83,7 +83,7 @@ def test_labels_are_found_and_renamed_with_the_words_as_they_were() -> None:
     ("task", "tags", "said"), [(NER, "O B-DATE", "label_map.DATE=O"), (POS, "ADJ INTJ", "label_map.INTJ=ADJ")]
 )
 def test_a_label_unknown_to_the_source_can_be_mapped_as_the_error_says(task: Tagging, tags: str, said: str) -> None:
-    with pytest.raises(DataError, match=f"--set {said}$"):
+    with pytest.raises(DataError, match=f"--set {said} "):
         task.relabel(sentences(("a b", tags), task=task), {}, ("O",) if task is NER else ("ADJ", "NOUN"))
 
 
