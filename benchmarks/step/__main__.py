@@ -30,7 +30,7 @@ def main() -> None:
     precision = precision_of(chosen.precision)
     peak = peak_flops(shape, precision, chosen.threads)
     plain = Side(PlainStep, shape, chosen.plain_precision, chosen.threads)
-    product = Side(ProductStep, shape, precision, chosen.threads)
+    product = Side(ProductStep, shape, precision, chosen.threads, accumulation=chosen.accumulation)
     pairs = [(plain.step(number), product.step(number)) for number in range(chosen.steps + 1)]
     memory = {"plain": plain.end(), "product": product.end()}
 
@@ -41,6 +41,7 @@ def main() -> None:
     found = {
         "shape": chosen.shape,
         "batch": shape.batch,
+        "accumulation": chosen.accumulation,
         "precision": precision,
         "plain_precision": chosen.plain_precision,
         "device": device_name(),
@@ -69,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--plain-precision", choices=("fp32", "bf16"), default="fp32", help="of the plain one")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of each side, after one that is not")
     parser.add_argument("--batch", type=int, help="sequences in a batch, if not the shape's")
+    parser.add_argument("--accumulation", type=int, default=1, help="parts that the product cuts a batch into")
     parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()

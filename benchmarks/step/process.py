@@ -57,11 +57,12 @@ class Memory(NamedTuple):
 class Side:
     """A process that holds both models and takes steps of a ``kind``."""
 
-    def __init__(self, kind: Kind, shape: Shape, precision: str, threads: int) -> None:
+    def __init__(self, kind: Kind, shape: Shape, precision: str, threads: int, **settings: int) -> None:
         """Start the process; it builds its models at the first step."""
         context = get_context("spawn")
         self._here, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, kind, shape, precision, threads), daemon=True)
+        make = partial(kind, lr=LR, precision=precision, **settings)
+        self._process = context.Process(target=_serve, args=(there, make, shape, threads), daemon=True)
         self._process.start()
 
     def step(self, number: int) -> Step:
@@ -100,7 +101,7 @@ def peak_flops(shape: Shape, precision: str, threads: int, repeats: int = 30) ->
     return 2 * states.numel() * weight.shape[0] / seconds
 
 
-def _serve(pipe: Connection, kind: Kind, shape: Shape, precision: str, threads: int) -> None:
+def _serve(pipe: Connection, make: Callable[..., PlainStep | ProductStep], shape: Shape, threads: int) -> None:
     torch.set_num_threads(threads)
     libraries = psutil.Process().memory_info().rss
     teacher = make_teacher(shape)
@@ -108,7 +109,7 @@ def _serve(pipe: Connection, kind: Kind, shape: Shape, precision: str, threads: 
     student = build_student(teacher, tuple(layers))
     for model in (teacher, student):
         model.to(_device())
-    step = kind(teacher, student, LR, precision)
+    step = make(teacher, student)
     del teacher, student, model
     while (number := pipe.recv()) is not None:
         batch = {name: values.to(_device()) for name, values in make_batch(shape, number).items()}

@@ -132,21 +132,21 @@ def train_step(
 
 def _accumulate(objective: Objective, parts: Sequence[Batch], counts: Counts, precision: str) -> dict[str, float]:
     terms = dict.fromkeys(counts, 0.0)
-    for micro in parts:
-        if not len(micro["attention_mask"]):
-            continue  # this rank's share of a batch smaller than the world
-        for name, value in forward_backward(objective, micro, counts, precision).items():
-            terms[name] += value
+    with autocast(precision, next(objective.model.parameters()).device):  # one for all, so that it rounds weights once
+        for micro in parts:
+            if not len(micro["attention_mask"]):
+                continue  # this rank's share of a batch smaller than the world
+            for name, value in forward_backward(objective, micro, counts).items():
+                terms[name] += value
     return terms
 
 
-def forward_backward(objective: Objective, micro: Batch, counts: Counts, precision: str) -> dict[str, float]:
+def forward_backward(objective: Objective, micro: Batch, counts: Counts) -> dict[str, float]:
     """Add one micro-batch's gradients; give its share of each loss term."""
-    with autocast(precision, next(objective.model.parameters()).device):
-        losses = objective.losses(micro, counts)
-    torch.stack(
-        [value.float() if value.dtype != torch.float64 else value for value in losses.values()]
-    ).sum().backward()
+    losses = objective.losses(micro, counts)
+    loss = torch.stack([value.float() if value.dtype != torch.float64 else value for value in losses.values()]).sum()
+    with torch.autocast(loss.device.type, enabled=False):  # gradients are of the precision of what they are of
+        loss.backward()
     return {name: float(value.detach()) for name, value in losses.items()}
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.tasks.registry import TASKS
+from bistil_ray.train import loop
 from bistil_ray.train.learned import Learned
 from bistil_ray.train.loop import train_step
 from bistil_ray.train.masked_lm import MaskedTokens
@@ -72,6 +77,18 @@ def labels(teacher: PreTrainedModel) -> Objective:
     return LabelLearning(build_student(teacher, (1, 3)), TASKS["pos"])
 
 
+Taken = tuple[dict[str, float], float, dict[str, Tensor | None]]
+
+
+def step_over(parts: list[Batch], goal: Objective, precision: str) -> Taken:
+    """Take a step over these parts of a batch; give its losses, its gradients' norm and the gradients."""
+    named = dict(goal.model.named_parameters())
+    # A rate of 0: the step is taken, and what the gradients were is left in Adam's first moment.
+    optimizer = make_optimizer(named.values(), 0.0)
+    terms, norm = train_step(goal, Learned(named), optimizer, parts, Phase(1, 0.0, clip=1e9, precision=precision))
+    return terms, norm, {name: optimizer.state[value].get("exp_avg") for name, value in named.items()}
+
+
 @pytest.mark.parametrize("objective", [distillation, reference, richer, labels])
 @pytest.mark.parametrize("kind", LENGTHS)
 @pytest.mark.parametrize("sizes", [[2, 2, 2, 2], [5, 1, 2], [3, 0, 5]])
@@ -79,18 +96,8 @@ def test_a_batch_in_parts_gives_the_losses_and_gradients_of_the_whole(
     objective: Callable[[PreTrainedModel], Objective], kind: str, sizes: list[int], teacher: PreTrainedModel
 ) -> None:
     batch = make_batch(kind)
-    found = []
-    for parts in ([8], sizes):
-        goal = objective(teacher)
-        named = dict(goal.model.named_parameters())
-        # A rate of 0: the step is taken, and what the gradients were is left in Adam's first moment.
-        optimizer = make_optimizer(named.values(), 0.0)
-        terms, norm = train_step(
-            goal, Learned(named), optimizer, cut(batch, parts), Phase(1, 0.0, clip=1e9, precision="fp32")
-        )
-        moments = {name: optimizer.state[value].get("exp_avg") for name, value in named.items()}
-        found.append((terms, norm, moments))
-    (whole, whole_norm, whole_moments), (parted, parted_norm, parted_moments) = found
+    whole, whole_norm, whole_moments = step_over([batch], objective(teacher), "fp32")
+    parted, parted_norm, parted_moments = step_over(cut(batch, sizes), objective(teacher), "fp32")
     assert parted == pytest.approx(whole, rel=1e-10)
     assert parted_norm == pytest.approx(whole_norm, rel=1e-10)
     assert whole_norm > 0
@@ -98,6 +105,46 @@ def test_a_batch_in_parts_gives_the_losses_and_gradients_of_the_whole(
         other = parted_moments[name]
         assert (moment is None) == (other is None), name
         assert moment is None or torch.allclose(moment, other, rtol=0, atol=1e-10), name
+
+
+@pytest.mark.parametrize("objective", [distillation, richer, labels])
+def test_weights_rounded_once_for_all_parts_give_what_they_give_rounded_in_each(
+    objective: Callable[[PreTrainedModel], Objective], teacher: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = cut(make_batch("padded"), [3, 3, 2])
+    single = copy.deepcopy(teacher).float()
+    once = step_over(parts, objective(single), "bf16")
+    rounded_anew = partial(torch.autocast, "cpu", dtype=torch.bfloat16, cache_enabled=False)
+    monkeypatch.setattr(loop, "autocast", lambda precision, device: rounded_anew())
+    each = step_over(parts, objective(single), "bf16")
+    assert once[:2] == each[:2]
+    for name, gradient in each[2].items():
+        other = once[2][name]
+        assert (gradient is None) == (other is None), name
+        assert gradient is None or other is None or torch.equal(gradient, other), name
+
+
+@pytest.mark.parametrize("sizes", [[8], [3, 3, 2]])
+def test_a_weight_is_rounded_once_a_step(teacher: PreTrainedModel, sizes: list[int]) -> None:
+    goal = labels(copy.deepcopy(teacher).float())
+    weight = dict(goal.model.named_parameters())["bert.encoder.layer.0.attention.self.query.weight"]
+    rounded = Rounded(weight)
+    with rounded:
+        step_over(cut(make_batch("padded"), sizes), goal, "bf16")
+    assert rounded.times == 1
+
+
+class Rounded(TorchDispatchMode):
+    """How often a weight is made into another number format."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight, self.times = weight, 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if operation is torch.ops.aten._to_copy.default and args[0].data_ptr() == self.weight.data_ptr():
+            self.times += 1
+        return operation(*args, **(kwargs or {}))
 
 
 def test_losses_in_parts_are_shares_of_one_mean_and_not_means_of_parts(teacher: PreTrainedModel) -> None:
