@@ -79,13 +79,15 @@ def main() -> None:
     parser.add_argument("--preset", choices=PRESETS, default="quick")
     parser.add_argument("--teacher", help="folder of a masked language model; mini-mbert-6l, trimmed, if not given")
     parser.add_argument("--tasks", help="some of the preset's tasks, such as ner,pos")
-    parser.add_argument("--recipes", help="the preset's if not given")
+    parser.add_argument("--langs", help="the preset's if not given, as recipes and seeds")
+    parser.add_argument("--recipes")
     parser.add_argument("--seeds")
     parser.add_argument("--changes", nargs="*", choices=CHANGES, metavar="NAME", help="all of them if none is named")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all sweeps")
     given = parser.parse_args()
     preset = PRESETS[given.preset]
-    teacher = given.teacher or trimmed_teacher(given.shared, given.storage, preset.langs)
+    languages = given.langs or preset.langs
+    teacher = given.teacher or trimmed_teacher(given.shared, given.storage, languages)
     more = dict(entry.split("=", 1) for entry in given.set)
 
     def swept(task: str, name: str, recipes: str, settings: Mapping[str, object]) -> list[Record]:
@@ -104,7 +106,7 @@ def main() -> None:
             **more,
             **settings,
         }
-        langs = TREEBANKS if task == "dep" else preset.langs
+        langs = TREEBANKS if task == "dep" else languages
         data = given.shared / "data"
         command = ["bistil-ray", "sweep", "--yes", "--langs", langs, "--task", task, "--task-data", data / task]
         command += ["--corpora", data / "corpora", "--teachers", teacher, "--recipes", recipes]

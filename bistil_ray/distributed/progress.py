@@ -170,7 +170,7 @@ def _weight(step: Step) -> float:
 
 
 def _figures(running: Running) -> str:
-    """Say how far a step is: tokens of how many, loss, bits per character."""
+    """Say how far a step is: tokens of how many, loss, bits per character; nothing of one that trains nothing."""
     metrics, shown = running.metrics, []
     if "tokens" in metrics:
         trained = sum(running.tokens.values()) or metrics["tokens"]
@@ -181,7 +181,7 @@ def _figures(running: Running) -> str:
         shown.append(f"loss {metrics['loss']:.4f}")
     if "bits_per_character" in metrics:
         shown.append(f"{metrics['bits_per_character']:.3f} bits/char")
-    return ", ".join(shown) or "starting"
+    return ", ".join(shown) or ("starting" if running.step.tokens else "at work")
 
 
 def _clock(seconds: float) -> str:

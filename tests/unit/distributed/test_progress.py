@@ -46,6 +46,13 @@ def test_lines_come_at_intervals_however_often_steps_report() -> None:
     assert said.splitlines()[0] == "  finetune sw: 250 of 1,000 tokens, loss 0.5000 (50 s)"
 
 
+@pytest.mark.parametrize(("tokens", "says"), [(1000, "starting"), (0, "at work")])
+def test_a_step_of_which_nothing_is_known_yet_starts_or_if_it_trains_nothing_is_at_work(tokens: int, says: str) -> None:
+    watched = Watched()
+    watched.board.changed(step := make_step("ha", tokens), "running")
+    assert f"  {step.title}: {says} (16 s)" in watched.after(16)
+
+
 def test_the_longer_it_takes_the_rarer_the_lines() -> None:
     watched = Watched()
     watched.after(36_000, tokens=1, loss=1.0)
