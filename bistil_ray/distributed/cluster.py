@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 import ray
 import torch
+from ray._private import services
 
 from ..errors import ClusterError, ConfigError, first_line
 from ..planning.plan import Plan
@@ -84,14 +86,15 @@ def _start_local(execution: Execution) -> None:
     dashboard = _launcher(execution) == "train"
     for attempt in range(STARTS):
         try:
-            ray.init(
-                address="local",  # never a cluster that happens to run on this machine
-                num_cpus=_cores(),
-                log_to_driver=False,
-                logging_level="ERROR",
-                include_dashboard=dashboard,
-                object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
-            )
+            with _groups_of_their_own():
+                ray.init(
+                    address="local",  # never a cluster that happens to run on this machine
+                    num_cpus=_cores(),
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    include_dashboard=dashboard,
+                    object_store_memory=int(min(1e9, psutil.virtual_memory().total * 0.05) + 1e8),
+                )
             return
         except Exception as problem:  # Ray raises the bare class when its node does not come up in time
             ray.shutdown()
@@ -99,6 +102,21 @@ def _start_local(execution: Execution) -> None:
                 raise ClusterError(
                     f"Ray did not start on this machine in {STARTS} attempts: {first_line(problem)}"
                 ) from problem
+
+
+@contextmanager
+def _groups_of_their_own() -> Iterator[None]:
+    """Let Ray start its processes outside of this one's process group.
+
+    A signal to the whole group, as ``timeout`` and many supervisors send it, is this process's to hear: it lets steps
+    save, where Ray's own processes would end them at once.
+    """
+    start = services.ConsolePopen
+    services.ConsolePopen = partial(start, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = start
 
 
 def _resources() -> Resources:
