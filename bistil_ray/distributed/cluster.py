@@ -27,8 +27,10 @@ STARTS = 4
 """Attempts to start a local cluster."""
 BYTES_PER_TRIAL = 1.2e9
 """Host memory of a trial before any model: Python, torch, transformers and Ray."""
-BYTES_PER_PARAMETER = 24
-"""Teacher, its gradients and optimiser in float32, and room for activations."""
+BYTES_PER_PARAMETER = 16
+"""Teacher, its gradients and optimiser in float32."""
+BYTES_PER_STATE = 110
+"""What a forward pass keeps for the backward one, for each token, unit and layer: measured 83 to 110."""
 BYTES_BESIDE = 12
 """Of each more student that shares its teacher, if it is as large: weights and optimiser; gradients come and go."""
 
@@ -187,7 +189,9 @@ def _most_at_once(execution: Execution, resources: Resources, plan: Plan) -> int
     """Give how many steps the memory of the nodes has room for, as far as it is known, and the user wants."""
     most = sys.maxsize if execution.max_parallel is None else execution.max_parallel
     if resources.memory:
-        most = min(most, int(resources.memory * max(1, resources.nodes) // _bytes_per_step(plan, execution)))
+        on_gpus = resources.gpus > 0 and execution.gpus_per_worker != 0
+        step = _bytes_per_step(plan, execution, 0 if on_gpus else plan.most_states)
+        most = min(most, int(resources.memory * max(1, resources.nodes) // step))
     return max(1, most)
 
 
@@ -201,10 +205,11 @@ def _slot_to_come(execution: Execution) -> tuple[Slot, int]:
     return Slot(_launcher(execution), execution.workers, 1.0, execution.gpus_per_worker), execution.max_parallel
 
 
-def _bytes_per_step(plan: Plan, execution: Execution) -> float:
+def _bytes_per_step(plan: Plan, execution: Execution, states: int) -> float:
     most = max(map(len, companions(plan).values()), default=1) if execution.share_teacher else 1
     bytes_per_parameter = BYTES_PER_PARAMETER + (most - 1) * BYTES_BESIDE
-    return execution.workers * (BYTES_PER_TRIAL + bytes_per_parameter * plan.largest_model)
+    # Each worker has the whole model and a share of the batch.
+    return execution.workers * (BYTES_PER_TRIAL + bytes_per_parameter * plan.largest_model) + BYTES_PER_STATE * states
 
 
 def _cores() -> int:

@@ -6,6 +6,7 @@ Pure data: no torch, no ray, no file is read.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from typing import Any
 from ..config import RunConfig
 from ..facts import Facts, TeacherFacts
 from ..recipes import MERGEDISTILL, RECIPES, TEACHER, phase_2_settings
-from ..settings import Vocabulary
+from ..settings import Optimisation, Vocabulary
 from .assignments import choose_assignments
 from .merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
 from .step import Step
@@ -37,6 +38,8 @@ class Plan:
     steps: tuple[Step, ...]
     largest_model: int = 0
     """Parameters of the largest teacher, for working out what fits in memory."""
+    most_states: int = 0
+    """For the same: tokens of the largest batch, or part of one, times units times layers of the largest teacher."""
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -100,7 +103,11 @@ def make_plan(config: RunConfig, facts: Facts) -> Plan:
             for lang in config.langs:
                 needs = {"task_teacher": tuned, "student": student, "evaluate": scored[lang]}
                 add(evaluate_step(config, facts.task, lang, needs))
-    return Plan(tuple(steps.values()), max(teacher.parameters for teacher in facts.teachers))
+    return Plan(
+        tuple(steps.values()),
+        max(teacher.parameters for teacher in facts.teachers),
+        max(teacher.layers * teacher.hidden for teacher in facts.teachers) * _most_tokens_at_once(config),
+    )
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,16 @@ class _Ground:
     sfts: Mapping[str, Step]
     taught: Step
     scored: Mapping[str, Step]
+
+
+def _most_tokens_at_once(config: RunConfig) -> int:
+    phases: list[tuple[Optimisation, int]] = [(phase, phase.max_length) for phase in (config.teach, config.finetune)]
+    phases.append((config.distil, config.packing.length))
+    if config.adapt.enabled:
+        phases.append((config.adapt, config.packing.length))
+    if MERGEDISTILL in config.recipes:
+        phases.append((config.merge, config.packing.length))
+    return max(math.ceil(phase.batch_size / phase.accumulation) * length for phase, length in phases)
 
 
 Add = Callable[[Step], Step]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from bistil_ray.distributed.cluster import Resources, find_slot, places_for, resources_to_come
@@ -13,7 +15,7 @@ from bistil_ray.settings import Execution
 
 GB = 1e9
 PLAN = Plan((), largest_model=1_000_000)
-LARGE = Plan((), largest_model=280_000_000)
+LARGE = Plan((), largest_model=280_000_000, most_states=2048 * 768 * 12)
 
 
 def cpus(count: int, memory: float = 1000 * GB, nodes: int = 1) -> Resources:
@@ -123,12 +125,22 @@ def test_memory_limits_how_many_run() -> None:
     assert find_slot(Execution(), cpus(64, memory=1 * GB), LARGE)[1] == 1, "one is always tried"
 
 
+def test_batches_take_memory_where_they_are_computed_and_workers_share_them() -> None:
+    larger = dataclasses.replace(LARGE, most_states=8 * LARGE.most_states)
+    assert find_slot(Execution(), cpus(64, memory=45 * GB), LARGE)[1] == 4
+    assert find_slot(Execution(), cpus(64, memory=45 * GB), larger)[1] == 2
+    assert find_slot(Execution(workers=2), cpus(64, memory=60 * GB), larger)[1] == 2
+    on_gpus = Resources(64, 4, 1, 45 * GB)
+    assert find_slot(Execution(), on_gpus, larger)[1] == find_slot(Execution(), on_gpus, LARGE)[1] == 4
+    assert find_slot(Execution(gpus_per_worker=0), on_gpus, larger)[1] == 2
+
+
 def test_students_that_share_their_teacher_need_their_room_in_one_process() -> None:
     students = [
         Step("distil", {"objective": "relations", "mask": 0.15, "seed": 0}, {}, {}, name, {})
         for name in ("a", "b", "c")
     ]
-    plan = Plan(tuple(students), LARGE.largest_model)
+    plan = dataclasses.replace(LARGE, steps=tuple(students))
     assert find_slot(Execution(), cpus(64, memory=20 * GB), plan)[1] == 2
     assert find_slot(Execution(share_teacher=True), cpus(64, memory=20 * GB), plan)[1] == 1
     assert find_slot(Execution(share_teacher=True), cpus(64, memory=30 * GB), plan)[1] == 2

@@ -59,6 +59,15 @@ def test_every_piece_of_work_stands_in_the_plan_once() -> None:
     assert plan.largest_model == teacher("big").parameters
 
 
+def test_the_largest_batch_is_known_and_that_it_may_come_in_parts() -> None:
+    big = teacher("big")
+    assert make_plan(config(), facts()).most_states == 8 * 256 * big.layers * big.hidden
+    shapes = {"packing": {"length": 64}, "teach": {"batch_size": 32, "accumulation": 3}}
+    assert make_plan(config(**shapes), facts()).most_states == 11 * 256 * big.layers * big.hidden
+    adapted = {**shapes, "adapt": {"enabled": True, "batch_size": 50}}
+    assert make_plan(config(**adapted), facts()).most_states == 50 * 64 * big.layers * big.hidden
+
+
 def test_teachers_of_different_tokenizers_have_packs_of_their_own() -> None:
     plan = make_plan(config(), facts(LANGS, teacher("big"), teacher("small", tokenizer="unigram")))
     assert plan.by_kind()["pack"] == 6
