@@ -29,8 +29,8 @@ BYTES_PER_TRIAL = 1.2e9
 """Host memory of a trial before any model: Python, torch, transformers and Ray."""
 BYTES_PER_PARAMETER = 16
 """Teacher, its gradients and optimiser in float32."""
-BYTES_PER_STATE = 110
-"""What a forward pass keeps for the backward one, for each token, unit and layer: measured 83 to 110."""
+BYTES_PER_STATE = 135
+"""What a forward pass keeps for the backward one, for each token, unit and layer: measured 85 to 137."""
 BYTES_BESIDE = 12
 """Of each more student that shares its teacher, if it is as large: weights and optimiser; gradients come and go."""
 

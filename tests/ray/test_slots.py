@@ -127,10 +127,10 @@ def test_memory_limits_how_many_run() -> None:
 
 def test_batches_take_memory_where_they_are_computed_and_workers_share_them() -> None:
     larger = dataclasses.replace(LARGE, most_states=8 * LARGE.most_states)
-    assert find_slot(Execution(), cpus(64, memory=45 * GB), LARGE)[1] == 4
-    assert find_slot(Execution(), cpus(64, memory=45 * GB), larger)[1] == 2
-    assert find_slot(Execution(workers=2), cpus(64, memory=60 * GB), larger)[1] == 2
-    on_gpus = Resources(64, 4, 1, 45 * GB)
+    assert find_slot(Execution(), cpus(64, memory=70 * GB), LARGE)[1] == 4
+    assert find_slot(Execution(), cpus(64, memory=70 * GB), larger)[1] == 2
+    assert find_slot(Execution(workers=2), cpus(64, memory=70 * GB), larger)[1] == 2
+    on_gpus = Resources(64, 4, 1, 70 * GB)
     assert find_slot(Execution(), on_gpus, larger)[1] == find_slot(Execution(), on_gpus, LARGE)[1] == 4
     assert find_slot(Execution(gpus_per_worker=0), on_gpus, larger)[1] == 2
 
