@@ -99,7 +99,7 @@ def distil(shape: Shape) -> tuple[float, float]:
     """Give the median CPU seconds of a phase-1 step and the peak memory of its process in MB."""
     side = Side(ProductStep, shape, "fp32", threads=1)
     steps = [side.step(number).took.cpu_seconds for number in range(STEPS + 1)]
-    return median(steps[1:]), side.end() / 2**20  # the first step allocates
+    return median(steps[1:]), side.end().resident / 2**20  # the first step allocates
 
 
 def distil_together(shape: Shape, workers: int) -> tuple[float, float]:

@@ -1,55 +1,15 @@
-"""Equal work has one name: what a plan shares, in which order it stands, and what changes a step's fingerprint."""
+"""Which steps a plan has: work that is shared stands in it once, and in an order of execution."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
-from bistil_ray.config import RunConfig
-from bistil_ray.config_sources import load_config
-from bistil_ray.facts import Facts, Input, TaskFacts, TeacherFacts
-from bistil_ray.planning import step as steps
+from bistil_ray.facts import Input
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.planning.step import Step
-
-LANGS = ("sw", "yo", "ha")
-DENSITIES = (0.02, 0.08, 0.32)
-
-
-def teacher(name: str, tokenizer: str = "wordpiece", layers: int = 12) -> TeacherFacts:
-    return TeacherFacts(
-        name,
-        Input(f"models/{name}", f"weights of {name}"),
-        Input(f"models/{name}", tokenizer),
-        layers,
-        64,
-        256,
-        1000,
-        "bert",
-    )
-
-
-def facts(langs: tuple[str, ...] = LANGS, *teachers: TeacherFacts) -> Facts:
-    everyone = ("en", *langs)
-    corpora = {lang: Input("corpora", f"texts in {lang}") for lang in everyone}
-    files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in everyone}
-    files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
-    return Facts(
-        teachers or (teacher("big"), teacher("small")), corpora, TaskFacts(files, {256: {"en": 3200}}, ("B-PER", "O"))
-    )
-
-
-def config(**values: Any) -> RunConfig:
-    least = {"langs": LANGS, "teachers": ["big", "small"], "corpora": "c", "task_data": "n", "densities": DENSITIES}
-    return load_config(defaults={**least, **values})
-
-
-def keys(plan: Plan, *kinds: str) -> set[str]:
-    return {step.key for step in plan if not kinds or step.kind in kinds}
+from tests.made_up_plan import LANGS, config, facts, keys, teacher
 
 
 def test_every_piece_of_work_stands_in_the_plan_once() -> None:
@@ -57,15 +17,6 @@ def test_every_piece_of_work_stands_in_the_plan_once() -> None:
     assert plan.by_kind() == {"pack": 3, "task-teacher": 2, "evaluate": 6, "distil": 6, "finetune": 18}
     assert len(keys(plan)) == len(plan) == 35
     assert plan.largest_model == teacher("big").parameters
-
-
-def test_the_largest_batch_is_known_and_that_it_may_come_in_parts() -> None:
-    big = teacher("big")
-    assert make_plan(config(), facts()).most_states == 8 * 256 * big.layers * big.hidden
-    shapes = {"packing": {"length": 64}, "teach": {"batch_size": 32, "accumulation": 3}}
-    assert make_plan(config(**shapes), facts()).most_states == 11 * 256 * big.layers * big.hidden
-    adapted = {**shapes, "adapt": {"enabled": True, "batch_size": 50}}
-    assert make_plan(config(**adapted), facts()).most_states == 50 * 64 * big.layers * big.hidden
 
 
 def test_teachers_of_different_tokenizers_have_packs_of_their_own() -> None:
@@ -185,151 +136,6 @@ def test_a_given_task_teacher_is_taken_instead_of_trained() -> None:
     taken, trained = (step for step in plan if step.kind == "task-teacher")
     assert (taken.inputs, taken.flops) == ({"checkpoint": "tuned", "teacher": "models/big"}, 0)
     assert "train-en" in trained.inputs and trained.flops > 0
-
-
-# What must change the names of steps: a change, and the kinds of steps that are then other ones.
-DOWNSTREAM: dict[str, tuple[Callable[[Facts], Facts], set[str]]] = {
-    "a corpus": (
-        lambda known: replace(known, corpora={**known.corpora, "en": Input("corpora", "other texts")}),
-        {"pack", "distil", "finetune"},
-    ),
-    "the tokenizers": (
-        lambda known: replace(known, teachers=[replace(t, tokenizer=Input("x", "other")) for t in known.teachers]),
-        {"pack", "distil", "finetune"},
-    ),
-    "the teachers": (
-        lambda known: replace(known, teachers=[replace(t, model=Input("x", t.name + "2")) for t in known.teachers]),
-        {"task-teacher", "evaluate", "distil", "finetune"},
-    ),
-    "the training labels": (
-        lambda known: replace(
-            known,
-            task=replace(
-                known.task,
-                files={**known.task.files, "en": {**known.task.files["en"], "train": Input("x", "other labels")}},
-            ),
-        ),
-        {"task-teacher", "evaluate", "finetune"},
-    ),
-    "the set of labels": (
-        lambda known: replace(known, task=replace(known.task, labels=("B-LOC", "O"))),
-        {"task-teacher", "evaluate", "finetune"},
-    ),
-}
-
-
-def changed_kinds(before: Plan, after: Plan) -> set[str]:
-    return {step.kind for step in after if step.key not in keys(before)}
-
-
-def unchanged_kinds(before: Plan, after: Plan) -> set[str]:
-    return {step.kind for step in after if step.key in keys(before)}
-
-
-@pytest.mark.parametrize("what", DOWNSTREAM)
-def test_other_content_is_other_work_for_all_that_depends_on_it(what: str) -> None:
-    change, kinds = DOWNSTREAM[what]
-    before, after = make_plan(config(), facts()), make_plan(config(), change(facts()))
-    assert changed_kinds(before, after) == kinds
-    assert unchanged_kinds(before, after) == set(before.by_kind()) - kinds
-
-
-@pytest.mark.parametrize(
-    ("settings", "kinds"),
-    [
-        ({"vocabulary": {"threshold": 0.5}}, {"pack", "distil", "finetune"}),
-        ({"packing": {"seed": 1}}, {"pack", "distil", "finetune"}),
-        ({"text_column": "body"}, {"pack", "distil", "finetune"}),
-        ({"distil": {"steps": 9}}, {"distil", "finetune"}),
-        ({"distil": {"precision": "fp32"}}, {"distil", "finetune"}),
-        ({"teach": {"epochs": 1}}, {"task-teacher", "evaluate", "finetune"}),
-        ({"finetune": {"temperature": 1}}, {"finetune"}),
-        ({"label_map": {"DATE": "O"}}, {"task-teacher", "evaluate", "finetune"}),
-        ({"seeds": [5]}, {"distil", "finetune"}),
-    ],
-)
-def test_another_setting_is_other_work_for_all_that_depends_on_it(settings: dict[str, Any], kinds: set[str]) -> None:
-    before, after = make_plan(config(), facts()), make_plan(config(**settings), facts())
-    assert changed_kinds(before, after) == kinds
-    assert unchanged_kinds(before, after) == set(before.by_kind()) - kinds
-
-
-@pytest.mark.parametrize("kind", ["pack", "task-teacher", "evaluate", "distil", "finetune"])
-def test_a_new_version_of_an_algorithm_is_other_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = make_plan(config(), facts())
-    monkeypatch.setitem(steps.VERSIONS, kind, 99)
-    assert not keys(before, kind) & keys(make_plan(config(), facts()))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"storage": "elsewhere", "name": "mine"},
-        {"execution": {"workers": 4, "launcher": "train", "max_parallel": 2}},
-        {"distil": {"accumulation": 4}, "teach": {"accumulation": 2}, "finetune": {"accumulation": 8}},
-        {"distil": {"checkpoint_minutes": 30}, "finetune": {"checkpoint_minutes": 30}},
-        {"pruning": {"enabled": True}},
-    ],
-)
-def test_how_a_run_is_carried_out_changes_no_name(settings: dict[str, Any]) -> None:
-    assert keys(make_plan(config(**settings), facts())) == keys(make_plan(config(), facts()))
-
-
-def test_portions_reach_the_step_all_the_same() -> None:
-    plan = make_plan(config(distil={"accumulation": 4}), facts())
-    assert {step.runtime["accumulation"] for step in plan if step.kind == "distil"} == {4}
-
-
-def test_where_things_lie_changes_no_name() -> None:
-    def moved(value: Input) -> Input:
-        return Input("elsewhere/" + value.uri, value.fingerprint)
-
-    known = facts()
-    files = {lang: {split: moved(file) for split, file in splits.items()} for lang, splits in known.task.files.items()}
-    away = Facts(
-        [replace(t, model=moved(t.model), tokenizer=moved(t.tokenizer)) for t in known.teachers],
-        {lang: moved(corpus) for lang, corpus in known.corpora.items()},
-        replace(known.task, files=files),
-    )
-    assert keys(make_plan(config(corpora="x", task_data="y"), away)) == keys(make_plan(config(), known))
-
-
-def test_more_languages_densities_or_teachers_leave_existing_work_as_it_is() -> None:
-    small = make_plan(config(langs=["sw"], densities=[0.08]), facts(("sw",), teacher("small")))
-    assert keys(small) < keys(make_plan(config(), facts()))
-
-
-def test_tokens_and_flops_are_estimated_where_something_is_trained() -> None:
-    plan = make_plan(config(distil={"steps": 10, "batch_size": 4}, packing={"length": 64}), facts())
-    for step in plan:
-        assert (step.tokens > 0) == (step.flops > 0) == (step.kind in {"task-teacher", "distil", "finetune"})
-    assert {step.tokens for step in plan if step.kind == "distil"} == {10 * 4 * 64}
-
-
-def test_a_labelled_phase_has_the_tokens_that_its_own_length_leaves() -> None:
-    task = replace(facts().task, train_tokens={64: {"en": 1000}, 32: {"en": 600}})
-    phases = {
-        "teach": {"epochs": 3, "max_length": 64},
-        "finetune": {"dense_epochs": 1, "sparse_epochs": 4, "max_length": 32},
-    }
-    plan = make_plan(config(**phases), replace(facts(), task=task))
-    assert {step.tokens for step in plan if step.kind == "task-teacher"} == {3 * 1000}
-    assert {step.tokens for step in plan if step.kind == "finetune"} == {5 * 600}
-
-
-def test_where_all_parameters_may_change_no_epochs_choose_them() -> None:
-    plan = make_plan(config(densities=[0.5, 1], finetune={"dense_epochs": 1, "sparse_epochs": 4}), facts())
-    tokens = {step.about["density"]: step.tokens for step in plan if step.kind == "finetune"}
-    assert tokens[1] == tokens[0.5] * 4 / 5
-    same = make_plan(config(densities=[1], finetune={"dense_epochs": 2, "sparse_epochs": 4}), facts())
-    assert keys(same) < keys(plan), "a length that plays no part is no part of a step"
-
-
-def test_learning_without_a_teacher_costs_less() -> None:
-    def flops(recipe: str) -> float:
-        return next(step.flops for step in make_plan(config(recipes=[recipe]), facts()) if step.kind == "distil")
-
-    assert flops("scratch") < flops("bistil")
 
 
 def test_a_plan_is_plain_data() -> None:
