@@ -153,7 +153,7 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
             f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g} "
             "(if it grows on demand: --set execution.autoscaling=true)"
         )
-    parallel = min(by_cpu, by_gpu, _most_at_once(execution, resources, plan))
+    parallel = min(by_cpu, by_gpu, _most_at_once(execution, resources, plan, gpus))
     return Slot(_launcher(execution), workers, cpus, gpus), max(1, parallel)
 
 
@@ -172,7 +172,7 @@ def places_for(
     if execution.gpus_per_worker is not None:
         return {MODELS: parallel, PACKS: parallel}, GpuRoom(parallel * slot.gpus, slot.gpus)
     most = min(MOST, int(slot.cpus))
-    together = min(parallel * most, _most_at_once(execution, resources, plan))
+    together = min(parallel * most, _most_at_once(execution, resources, plan, slot.gpus))
     return {MODELS: together, PACKS: parallel}, GpuRoom(parallel, most=most)
 
 
@@ -185,12 +185,11 @@ def _launcher(execution: Execution) -> str:
     return execution.launcher
 
 
-def _most_at_once(execution: Execution, resources: Resources, plan: Plan) -> int:
+def _most_at_once(execution: Execution, resources: Resources, plan: Plan, gpus: float) -> int:
     """Give how many steps the memory of the nodes has room for, as far as it is known, and the user wants."""
     most = sys.maxsize if execution.max_parallel is None else execution.max_parallel
     if resources.memory:
-        on_gpus = resources.gpus > 0 and execution.gpus_per_worker != 0
-        step = _bytes_per_step(plan, execution, 0 if on_gpus else plan.most_states)
+        step = _bytes_per_step(plan, execution, 0 if gpus else plan.most_states)  # a batch lies where it is computed
         most = min(most, int(resources.memory * max(1, resources.nodes) // step))
     return max(1, most)
 
