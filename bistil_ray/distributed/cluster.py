@@ -37,24 +37,25 @@ BYTES_BESIDE = 12
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster has; ``memory`` is that of the smallest node, in bytes."""
+    """What a cluster has; ``memory`` in bytes and ``node_cpus`` are those of the smallest node, if it has GPUs of those."""
 
     cpus: float
     gpus: float
     nodes: int
     memory: float
+    node_cpus: float
 
 
 def local_resources() -> Resources:
     """What this machine would give a cluster of its own, without starting one."""
-    return Resources(_cores(), torch.cuda.device_count(), 1, psutil.virtual_memory().total)
+    return Resources(_cores(), torch.cuda.device_count(), 1, psutil.virtual_memory().total, _cores())
 
 
 def resources_to_come(execution: Execution) -> Resources:
     """What a cluster that grows on demand will have when it has grown; of the memory of its nodes nothing is known."""
     slot, parallel = _slot_to_come(execution)
     workers = parallel * slot.workers
-    return Resources(workers * slot.cpus, workers * slot.gpus, workers, 0.0)
+    return Resources(workers * slot.cpus, workers * slot.gpus, workers, 0.0, slot.cpus)
 
 
 @contextmanager
@@ -122,10 +123,11 @@ def _groups_of_their_own() -> Iterator[None]:
 
 
 def _resources() -> Resources:
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     total = ray.cluster_resources()
-    memory = min((node["Resources"].get("memory", 0.0) for node in nodes if node["Resources"].get("CPU")), default=0.0)
-    return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory)
+    memory = min((node.get("memory", 0.0) for node in nodes if node.get("CPU")), default=0.0)
+    cores = [node["CPU"] for node in nodes if node.get("CPU") and (node.get("GPU") or not total.get("GPU"))]
+    return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory, min(cores, default=0.0))
 
 
 def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[Slot, int]:
@@ -143,9 +145,9 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
             f"but the cluster has {resources.gpus:g} (if it grows on demand: --set execution.autoscaling=true)"
         )
     # A quarter of the machine for each step, but whole cores: small students gain little from more threads. Beside a
-    # GPU half of its cores: the other half reads, tokenises and packs.
+    # GPU half of its cores: the other half reads, tokenises and packs. A worker is on one node, whatever the cluster has.
     share = 2 * max(1.0, resources.gpus / gpus) if gpus else 4.0 * workers
-    cpus = max(1.0, resources.cpus // share)
+    cpus = max(1.0, min(resources.cpus // share, resources.node_cpus))
     by_cpu = int(resources.cpus // (cpus * workers))
     by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
     if by_cpu < 1:

@@ -64,9 +64,10 @@ class StepSearcher(Searcher):
         self._gpus = gpus
         # By place and sort, and heaps, so that the cost of a step does not grow with the number of those that wait.
         self._ready: dict[tuple[str, Hashable], list[tuple[int, str]]] = defaultdict(list)
-        for key, step in self._waiting.items():
-            if not self._open_needs[key]:
-                self._make_ready(step)
+        self._halving = halving or Halving((), Pruning())
+        known = self._halving.known()
+        for step in self._waiting.values():
+            self._make_ready(step)
         self._running: dict[str, list[Step]] = {}
         self._companions = companions or {}
         self._last_reports: dict[str, Mapping[str, Any]] = {}
@@ -74,8 +75,7 @@ class StepSearcher(Searcher):
         self._furthest: Counter[str] = Counter()
         self._closed = False
         self._outcome = outcome
-        self._halving = halving or Halving((), Pruning())
-        self._obey(verdict for verdict in self._halving.known() if not verdict.goes_on)
+        self._obey(verdict for verdict in known if not verdict.goes_on)
 
     @property
     def unfinished(self) -> int:
@@ -103,7 +103,7 @@ class StepSearcher(Searcher):
         taken = Counter(place_for(steps[0], self._places) for steps in self._running.values())
         full = {kind for kind, places in self._places.items() if taken[kind] >= places}
         for queue in self._ready.values():
-            while queue and queue[0][1] not in self._waiting:
+            while queue and not self._may_start(queue[0][1]):
                 heappop(queue)  # it went along with another
         filled = [(place, queue) for (place, _), queue in self._ready.items() if queue]
         for place, queue in sorted(filled, key=lambda entry: entry[1][0]):
@@ -133,7 +133,14 @@ class StepSearcher(Searcher):
             **({"gpus": share.gpus} if self._gpus else {}),
         }
 
+    def _may_start(self, key: str) -> bool:
+        """Tell whether a step waits for nothing: neither for steps that it needs nor for those it is compared with."""
+        return key in self._waiting and not self._open_needs[key] and not self._halving.awaits(key)
+
     def _make_ready(self, step: Step) -> None:
+        """Line a step up if it waits for nothing."""
+        if not self._may_start(step.key):
+            return
         sort = sort_of([step]) if self._gpus is not None and step.loads_model else None
         heappush(self._ready[place_for(step, self._places), sort], (self._rank[step.key], step.key))
 
@@ -143,7 +150,7 @@ class StepSearcher(Searcher):
         return ready if step in ready else [step]
 
     def _may_go_along(self, step: Step) -> bool:
-        return step.key in self._waiting and not self._open_needs[step.key] and not self._losses[step.key]
+        return self._may_start(step.key) and not self._losses[step.key]
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Take note of what a step takes of its GPU, and of its tokens: one that comes further may be lost anew."""
@@ -200,8 +207,9 @@ class StepSearcher(Searcher):
     def _obey(self, verdicts: Iterable[Verdict]) -> None:
         """Hand those who go on out again and give the others up, but who was finished by an earlier run."""
         for verdict in verdicts:
-            if verdict.goes_on and verdict.key in self._waiting:
-                self._make_ready(self._waiting[verdict.key])
+            if verdict.goes_on:
+                if step := self._waiting.get(verdict.key):
+                    self._make_ready(step)
             elif step := self._waiting.pop(verdict.key, None):
                 self._give_up(step, "pruned", verdict.reason)
 
@@ -230,8 +238,7 @@ class StepSearcher(Searcher):
     def _free_dependants(self, done: Step) -> None:
         for step in self._needed_by[done.key]:
             self._open_needs[step.key].discard(done.key)
-            if step.key in self._waiting and not self._open_needs[step.key]:
-                self._make_ready(step)
+            self._make_ready(step)
 
     def _skip_dependants(self, lost: Step, state: str) -> None:
         for step in self._needed_by[lost.key]:

@@ -76,6 +76,10 @@ class Halving:
             return None
         return self._looks[group][0]
 
+    def awaits(self, key: str) -> bool:
+        """Tell whether a student has come to its next comparison, maybe in an earlier run, and others have not."""
+        return self.pause_at(key) in self._bits.get(key, ())
+
     def reached(self, key: str, bits: float) -> list[Verdict]:
         """Take note of a student that has come to the step of its ``pause_at``; give the verdicts, if all are there."""
         group = self._group_of[key]

@@ -19,11 +19,11 @@ LARGE = Plan((), largest_model=280_000_000, most_states=2048 * 768 * 12)
 
 
 def cpus(count: int, memory: float = 1000 * GB, nodes: int = 1) -> Resources:
-    return Resources(count, 0, nodes, memory)
+    return Resources(count, 0, nodes, memory, count / nodes)
 
 
 def gpus(count: int, cores: int = 64) -> Resources:
-    return Resources(cores, count, 1, 1000 * GB)
+    return Resources(cores, count, 1, 1000 * GB, cores)
 
 
 def test_a_small_machine_runs_a_step_on_each_core() -> None:
@@ -34,6 +34,15 @@ def test_a_small_machine_runs_a_step_on_each_core() -> None:
 def test_a_step_gets_a_quarter_of_a_large_machine() -> None:
     slot, parallel = find_slot(Execution(), cpus(64), PLAN)
     assert (slot.cpus, parallel) == (16, 4)
+
+
+@pytest.mark.parametrize(
+    "resources", [cpus(32, nodes=8), cpus(64, nodes=16), Resources(20, 1, 2, 1000 * GB, node_cpus=4)]
+)
+def test_a_step_needs_no_more_cores_than_a_node_has(resources: Resources) -> None:
+    slot, parallel = find_slot(Execution(), resources, PLAN)
+    assert (slot.cpus, slot.trial_resources["CPU"] < 4) == (4, True)
+    assert parallel == (resources.gpus or resources.nodes)
 
 
 def test_trials_leave_room_for_the_tasks_that_read_data() -> None:
@@ -86,7 +95,7 @@ def test_beside_gpus_half_of_the_cores_is_left_for_as_many_packs() -> None:
 def test_how_many_may_share_gpus_is_limited_by_cores_memory_and_the_user(
     execution: Execution, cores: int, memory: float, models: int, packs: int
 ) -> None:
-    found, room = places(execution, Resources(cores, 4, 1, memory * GB))
+    found, room = places(execution, Resources(cores, 4, 1, memory * GB, cores))
     assert found == {"models": models, "packs": packs}
     assert room is not None
 
@@ -130,7 +139,7 @@ def test_batches_take_memory_where_they_are_computed_and_workers_share_them() ->
     assert find_slot(Execution(), cpus(64, memory=70 * GB), LARGE)[1] == 4
     assert find_slot(Execution(), cpus(64, memory=70 * GB), larger)[1] == 2
     assert find_slot(Execution(workers=2), cpus(64, memory=70 * GB), larger)[1] == 2
-    on_gpus = Resources(64, 4, 1, 70 * GB)
+    on_gpus = Resources(64, 4, 1, 70 * GB, 64)
     assert find_slot(Execution(), on_gpus, larger)[1] == find_slot(Execution(), on_gpus, LARGE)[1] == 4
     assert find_slot(Execution(gpus_per_worker=0), on_gpus, larger)[1] == 2
 
