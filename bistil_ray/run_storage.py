@@ -48,7 +48,7 @@ class RunStorage:
     bucket: FileSystem | None = None
     root: str = ""
     sent: dict[str, int] = field(default_factory=dict, compare=False)
-    """When each file that went from here to the bucket was changed last, by this machine's clock, in ns."""
+    """When each file that is here as in the bucket was changed last, by this machine's clock, in ns."""
 
     @property
     def is_folder(self) -> bool:
@@ -64,14 +64,15 @@ class RunStorage:
     def publish(self, name: str, without: str = "") -> None:
         """Bring a folder of this machine to the bucket, but that ``without`` in it.
 
-        New and changed files are sent; checkpoints that are no longer here are dropped there.
+        New and changed files are sent. Dropped there are checkpoints that are no longer here, and what was in a best
+        student's folder before another took its place.
         """
         if self.bucket is None:
             return
         there = self._list(name)
         here = [path for path in self._files(name) if not (without and path.startswith(f"{name}/{without}/"))]
         self._transfer(self._upload, [path for path in here if self._is_news(path, there.get(path))])
-        self._transfer(self._delete, [path for path in there if path not in here and "/checkpoints/" in path])
+        self._transfer(self._delete, [path for path in there if path not in here and self._is_stale(path)])
 
     def finished(self, names: Sequence[str]) -> list[str]:
         """Say which of the steps' folders ``names`` are complete; their results are here afterwards.
@@ -89,9 +90,11 @@ class RunStorage:
         return [name for name in names if name in here]
 
     def name_of(self, place: str) -> str:
-        """Give the name of a place in this storage, a path of this machine or a URI."""
+        """Give the name of a place in this storage: a URI, a path of this machine or, of a step, of another one."""
         base = self.place.partition("?")[0] if "://" in place else str(self.folder)
-        return place.partition("?")[0].removeprefix(base).strip("/")
+        path = place.partition("?")[0]
+        _, mark, inside = path.rpartition("/steps/")
+        return f"steps/{inside}" if mark and not path.startswith(base) else path.removeprefix(base).strip("/")
 
     def place_of(self, path: Path | str) -> str:
         """Give the place that means the same on every machine: the path itself or, in a bucket, its URI."""
@@ -101,9 +104,12 @@ class RunStorage:
         return f"{base.rstrip('/')}/{self.name_of(str(path))}{mark}{options}"
 
     def bring(self, place: str) -> Path:
-        """Give the path on this machine of what lies at ``place``, a path or a URI in this storage."""
+        """Give the path on this machine of what lies at ``place``, a path or a URI in this storage.
+
+        The storage may have been moved since the path was written down.
+        """
         if self.bucket is None:
-            return Path(place)
+            return Path(place) if Path(place).exists() else self.folder / self.name_of(place)
         name = self.name_of(place)
         self.fetch([name])
         return self.folder / name
@@ -142,6 +148,11 @@ class RunStorage:
         # The bucket has a clock of its own, and this machine's may be set: what was sent from here tells for sure.
         return changed != self.sent[name] if name in self.sent else changed > (there.mtime_ns or 0)
 
+    def _is_stale(self, name: str) -> bool:
+        parts = name.split("/")
+        replaced = parts[1] == "best" and (self.folder / "/".join(parts[:3])).is_dir()
+        return replaced or "checkpoints" in parts
+
     def _transfer(self, move: Callable[[str], None], names: Sequence[str]) -> None:
         """Move files side by side, and completion markers only when all others have arrived."""
         marks = [name for name in names if name.endswith(f"/{DONE}")]
@@ -155,6 +166,7 @@ class RunStorage:
 
         with replacing(self.folder / name) as temporary:
             copy_files(f"{self.root}/{name}", str(temporary), self.bucket, LocalFileSystem(), use_threads=False)
+        self.sent[name] = (self.folder / name).stat().st_mtime_ns
 
     def _upload(self, name: str) -> None:
         from pyarrow.fs import LocalFileSystem, copy_files
@@ -211,7 +223,7 @@ def open_storage(place: str) -> RunStorage:
 def bring_run(place: str) -> str:
     """Give the folder on this machine of the run at ``place``; of one in a bucket, its results are brought here."""
     if not place.startswith(SCHEMES):
-        return place
+        return place.removeprefix("file://")
     base, mark, options = place.partition("?")
     above, _, name = base.rstrip("/").removesuffix(f"/{RESULTS}").rpartition("/")
     storage = storage_at(f"{above}{mark}{options}")

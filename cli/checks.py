@@ -118,7 +118,7 @@ def _bucket(storage: str) -> Finding:
 
 
 def _disk(storage: str) -> Finding:
-    folder = local_path(storage).absolute()
+    folder = local_path(storage.removeprefix("file://")).absolute()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         return Finding("storage", "problem", f"{folder} cannot be written; choose another folder with --storage")

@@ -37,7 +37,10 @@ BYTES_BESIDE = 12
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster has; ``memory`` in bytes and ``node_cpus`` are those of the smallest node, if it has GPUs of those."""
+    """What a cluster has.
+
+    ``memory`` is that of the smallest node, in bytes; ``node_cpus`` its cores, among nodes with GPUs if there are any.
+    """
 
     cpus: float
     gpus: float
@@ -144,8 +147,8 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
             f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, "
             f"but the cluster has {resources.gpus:g} (if it grows on demand: --set execution.autoscaling=true)"
         )
-    # A quarter of the machine for each step, but whole cores: small students gain little from more threads. Beside a
-    # GPU half of its cores: the other half reads, tokenises and packs. A worker is on one node, whatever the cluster has.
+    # A quarter of the machine for each step, but whole cores of one node: small students gain little from more threads.
+    # Beside a GPU half of its cores: the other half reads, tokenises and packs.
     share = 2 * max(1.0, resources.gpus / gpus) if gpus else 4.0 * workers
     cpus = max(1.0, min(resources.cpus // share, resources.node_cpus))
     by_cpu = int(resources.cpus // (cpus * workers))

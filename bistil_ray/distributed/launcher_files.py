@@ -8,11 +8,11 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import yaml
 from click import ClickException
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
+from ..config_sources import parse_yaml
 from ..errors import BistilError, ConfigError
 from ..launching.findings import Finding, check_filled_in, refuse
 from ..launching.kuberay import check_kuberay
@@ -24,10 +24,10 @@ PROVIDERS = ("aws", "gcp", "azure", "local")
 def check_launcher_file(file: Path) -> list[Finding]:
     """Check a file for ``ray up`` or a RayJob; raises ConfigError with file, field, value and what is allowed."""
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = parse_yaml(file.read_text(encoding="utf-8"), repr(str(file)))
     except OSError as problem:
         raise ConfigError(f"{str(file)!r} cannot be read: {problem.strerror}") from problem
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except UnicodeDecodeError as problem:
         raise ConfigError(f"{str(file)!r} is not YAML: {problem}") from problem
     try:
         if not isinstance(values, dict):

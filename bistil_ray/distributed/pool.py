@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import ray
 import torch
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, DataContext
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from ..errors import BistilError
 from .data_tasks import apply
@@ -31,8 +31,11 @@ PATIENCE = 10.0
 def share(load: Load[Item, Product], items: Sequence[Item], device: torch.device) -> Iterator[Product] | None:
     """Apply what ``load`` gives on a device such as this to every item, in processes of as much room as this one has.
 
-    Products come as Ray Data orders them. None where too few processes would find room: then nothing was done.
+    Products come as Ray Data orders them. None where too few processes would find room, or might find it on nodes that
+    do not see this one's files: then nothing was done.
     """
+    if _works_on_copies() and sum(node["Alive"] for node in ray.nodes()) > 1:
+        return None
     each = _own_room()
     free = ray.available_resources()
     processes = min(len(items), *(int(free.get(name, 0.0) // amount) for name, amount in each.items()))
@@ -43,6 +46,11 @@ def share(load: Load[Item, Product], items: Sequence[Item], device: torch.device
         remove_placement_group(room)
         return None
     return _products(load, items, device, room, each)
+
+
+def _works_on_copies() -> bool:
+    """Tell whether data tasks are kept on this node, with its working copy of a bucket."""
+    return isinstance(DataContext.get_current().scheduling_strategy, NodeAffinitySchedulingStrategy)
 
 
 def _products(

@@ -10,7 +10,7 @@ from ..config import RunConfig
 from ..credentials import masked
 from ..dashboard.page import write_report
 from ..export.card import model_card
-from ..export.origin import Origin
+from ..export.origin import CARD, Origin
 from ..models.language_tokenizers import choose_language
 from ..results.records import read_records
 from ..results.tables import best_per_language
@@ -18,7 +18,6 @@ from ..run_storage import RunStorage
 from ..storage import replacing, write_text
 
 log = logging.getLogger(__name__)
-CARD = "README.md"
 
 
 def choose_best(run: Path, config: RunConfig, storage: RunStorage) -> None:

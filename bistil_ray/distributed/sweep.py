@@ -122,7 +122,10 @@ def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Bod
     trackers.tell(step for step in plan if status.states[step.key][0] == "done")
     interrupted = False
     if len(done) < len(plan):
-        interrupted = _tune(config, plan, done, run, board, status, outcome, body)
+        try:
+            interrupted = _tune(config, plan, done, run, board, status, outcome, body)
+        finally:
+            board.end()
     choose_best(run, config, storage)
     for key, (state, _) in status.states.items():
         if state == "running":  # when the run was interrupted: it runs no longer
@@ -131,7 +134,6 @@ def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Bod
     kept.publish()
     write_page(run, storage)
     kept.publish()
-    board.end()
     trackers.close()
     return Outcome(run, status.states, interrupted)
 

@@ -48,7 +48,7 @@ def measure(model: PreTrainedModel, folder: Path | None = None, length: int = 12
         module.to(device).train(training)
     return Speed(
         params=sum(parameter.numel() for parameter in model.parameters()),
-        bytes=_weight_bytes(model, folder),
+        bytes=weight_bytes(model, folder),
         flops_per_token=flops / ids_BT.shape[1],
         latency_ms=latency,
     )
@@ -98,7 +98,8 @@ def times_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> l
     return [1000 * each for each in took[WARM_UPS:]]
 
 
-def _weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:
+def weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:
+    """Give the size of a model's safetensors files or, where ``folder`` has none, what its parameters take."""
     files = list(folder.glob("*.safetensors")) if folder is not None else []
     if files:
         return sum(file.stat().st_size for file in files)

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from ..evaluate.speed import count_flops, one_thread, text_ids, times_ms
+from ..evaluate.speed import count_flops, one_thread, text_ids, times_ms, weight_bytes
 from ..models.families import family_of
 from ..models.parser import PARSERS
 from .heads import PARSER, Head, head_of, read_config
@@ -83,7 +83,7 @@ def measure_here(name: str, folder: Path, seconds: float) -> Cost:
         model=name,
         form="PyTorch" if file is None else file.name,
         params=sum(parameter.numel() for parameter in exact.parameters()),
-        bytes=sum(part.stat().st_size for part in ([file] if file else folder.glob("*.safetensors"))),
+        bytes=file.stat().st_size if file else weight_bytes(exact, folder),
         flops_per_token=count_flops(exact, ids_BT) / ids_BT.shape[1],
         latency_ms=latency,
         tokens_per_second=1000 * batch_BT.numel() / batch_ms,

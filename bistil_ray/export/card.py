@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ..inputs import display_names
 from ..languages import language_name
 from ..results.records import Record
 from .description import METHODS, TASKS, data_used, settings_used
@@ -96,8 +97,8 @@ def _front_matter(head: Head, origin: Origin | None, licence: str, onnx_file: st
 def _hub_id_of_teacher(origin: Origin) -> str | None:
     """Give the teacher's hub id; None where it is a folder, or is not known."""
     places = origin.config.teachers if origin.config is not None else ()
-    for place in places:
-        if place.rstrip("/").endswith(origin.record.teacher):
+    for place, name in display_names(places).items():
+        if name == origin.record.teacher:
             return place if re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", place) and not Path(place).exists() else None
     return None
 

@@ -11,6 +11,8 @@ from ..config_sources import load_config
 from ..results.records import RESULTS, Record, read_all_records, read_records
 from ..results.tables import best_per_language
 
+CARD = "README.md"
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -51,16 +53,26 @@ class Origin:
 
 def origin_of(folder: Path) -> Origin | None:
     """Find the origin of ``<run>/best/<lang>`` or of a step's folder; None for a model that no run made."""
-    if folder.parent.name == "best":
-        run = folder.parent.parent
-        record = best_per_language(read_records(run)).get(folder.name) if (run / RESULTS).is_file() else None
+    run = folder.parent.parent
+    if folder.parent.name == "best" and (run / RESULTS).is_file():
+        record = _copied(folder, run)
         return None if record is None else _origin(record, run)
     step = folder.parent
+    if step.parent.name != "steps":
+        return None
     for results in sorted(step.parent.parent.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
         for record in read_all_records(results):
             if record.step == step.name:
                 return _origin(record, results.parent)
     return None
+
+
+def _copied(folder: Path, run: Path) -> Record | None:
+    """Find whose copy ``best/<lang>`` is: its card tells, for by the run's records there may be a better one by now."""
+    card = folder / CARD
+    told = card.read_text(encoding="utf-8") if card.is_file() else ""
+    own = (record for record in read_all_records(run / RESULTS) if f"`{record.step}`" in told)
+    return next(own, None) or best_per_language(read_records(run)).get(folder.name)
 
 
 def _origin(record: Record, run: Path) -> Origin:

@@ -22,6 +22,7 @@ from .forms import Form
 from .graph import write_onnx
 from .heads import MASKED_LM, Head, head_of, read_config
 from .likeness import largest_difference, probes
+from .origin import CARD
 from .quantise import quantise
 from .session import OnnxModel
 
@@ -80,7 +81,7 @@ def package(
         else:
             subject.model.config.save_pretrained(folder)
             forms += _write_onnx_forms(subject, form, folder, tests)
-        write_text(folder / "README.md", card(forms))
+        write_text(folder / CARD, card(forms))
     return forms
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from ..config_sources import parse_yaml
 from .findings import Finding, check_image, check_package, is_uri, refuse, versions_found
 from .render import versions
 
@@ -173,8 +173,11 @@ def _versions(job: JobSpec) -> Finding:
     for field, pod in _pods(cluster):
         for container in pod.containers:
             check_image(f"{field}.{container.name}.image", container.image)
-    installed = (yaml.safe_load(job.runtime_env) or {}).get("pip", [])
-    check_package("runtimeEnvYAML", " ; ".join(map(str, installed)) + " ")
+    runtime = parse_yaml(job.runtime_env, "runtimeEnvYAML") or {}
+    if not isinstance(runtime, dict):
+        raise refuse("runtimeEnvYAML", runtime, "must hold key: value pairs")
+    if "pip" in runtime:  # without it the package is in the image, as every node is asked when a sweep begins
+        check_package("runtimeEnvYAML", f"{runtime['pip']} ")
     return versions_found()
 
 

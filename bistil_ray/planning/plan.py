@@ -19,7 +19,7 @@ from ..settings import Optimisation, Vocabulary
 from .assignments import choose_assignments
 from .merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
 from .step import Step
-from .task_steps import evaluate_step, finetune_step, task_teacher_step, tuned_student_step
+from .task_steps import evaluate_step, finetune_step, task_teacher_step, taught_step, tuned_student_step
 from .text_steps import (
     WHOLE_VOCABULARY,
     Shape,
@@ -158,7 +158,7 @@ def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) ->
     packs = {lang: add(_pack(config, facts, teacher, config.vocabulary, config.source, lang)) for lang in pairs}
     sfts = add_language_sfts(config, facts, teacher, dict.fromkeys((*config.taught_in, *config.langs)), add)
     needs = sfts_of(sfts, config.taught_in)
-    taught = add(task_teacher_step(config, facts.task, teacher, needs, config.teach.density))
+    taught = add(taught_step(config, facts.task, teacher, needs))
     scored = {
         lang: add(evaluate_step(config, facts.task, lang, {"task_teacher": taught} | sfts_of(sfts, [lang])))
         for lang in config.langs

@@ -13,6 +13,12 @@ from .assignments import label
 from .step import Step, make_step
 
 
+def taught_step(config: RunConfig, task: TaskFacts, teacher: TeacherFacts, needs: Mapping[str, Step]) -> Step:
+    """The task teacher that students learn from: the one given for it, or the teacher tuned as ``teach`` says."""
+    density = None if teacher.name in task.given else config.teach.density
+    return task_teacher_step(config, task, teacher, needs, density)
+
+
 def task_teacher_step(
     config: RunConfig,
     task: TaskFacts,

@@ -74,7 +74,7 @@ def compare_recipes(records: Sequence[Record]) -> tuple[tuple[str, ...], list[tu
 
 
 def _row_of(record: Record) -> str:
-    return SPARSE_TEACHER if record.recipe == TEACHER and record.density is not None else record.recipe
+    return record.recipe if record.is_student or record.is_taught_from else SPARSE_TEACHER
 
 
 def _shown(setting: Setting) -> str:

@@ -67,6 +67,11 @@ class Record(BaseModel):
         """Tell a student from an undistilled teacher."""
         return self.recipe != TEACHER
 
+    @property
+    def is_taught_from(self) -> bool:
+        """Tell the task teacher of students from teachers tuned otherwise, which are compared with it."""
+        return not self.is_student and self.agreement is None
+
 
 def find_run(place: str | Path) -> Path:
     """Give the folder of the run at ``place``, which is that folder or its ``results.jsonl``.

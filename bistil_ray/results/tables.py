@@ -70,8 +70,7 @@ def _merit(record: Record) -> tuple[float, int]:
 
 def _most_promising(students: Sequence[Record], records: Iterable[Record]) -> Record:
     """Choose among students of one language; by validation alone where one's promise is not known."""
-    teachers = [one for one in records if not one.is_student and one.density is None]
-    taught = {(one.lang, one.teacher): one.validation_score for one in teachers}
+    taught = {(one.lang, one.teacher): one.validation_score for one in records if one.is_taught_from}
     promises: dict[str, float] = {}
     for student in students:
         validation = taught.get((student.lang, student.teacher))

@@ -28,8 +28,9 @@ def adapt(
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, adapt_step, pack_step
     from bistil_ray.steps.adapt import sft_folder
 
-    from .single import carry_out, only_language
+    from .single import carry_out, new_folder, only_language
 
+    out = new_folder(out)
     chosen = [] if density is None else [f"adapt.density={density}"]
     flags = {"teacher": [teacher], "lang": lang, "corpora": corpora, "task_data": ""}
     config = load_config(None, [*(settings or []), *chosen], flags)

@@ -36,8 +36,9 @@ def distill(
     from bistil_ray.recipes import RECIPES
     from bistil_ray.steps.new_student import student_folder
 
-    from .single import carry_out, only_language
+    from .single import carry_out, new_folder, only_language
 
+    out = new_folder(out)
     flags = {
         "teacher": [teacher], "lang": lang, "source": source, "corpora": corpora, "recipe": recipe, "seed": seed,
         "layers": layers, "hidden": hidden, "task_data": "",
@@ -55,6 +56,11 @@ def distill(
     steps = {pack.key: pack}
     known = Facts([facts], texts, TaskFacts({}, {}, ()), look_at_language_sfts(config))
     adapted = add_language_sfts(config, known, facts, texts, lambda step: steps.setdefault(step.key, step))
-    shape = Shape(layers or default_depth(config.distil, facts.layers), hidden or facts.hidden)
+    if max(len(config.layers), len(config.hidden)) > 1:
+        raise ConfigError(
+            "layers and hidden name several shapes: this command makes one student, `bistil-ray sweep` many"
+        )
+    depths, widths = config.layers or (default_depth(config.distil, facts.layers),), config.hidden or (facts.hidden,)
+    shape = Shape(depths[0], widths[0])
     step = distil_step(config.distil, facts, {"pack": pack, **adapted}, target, shape, config.recipes[0], seed)
     carry_out([*steps.values(), step], out, lambda folder: student_folder(folder / step.key), quiet=quiet)

@@ -10,7 +10,7 @@ import typer
 
 from ..console import print_table, stderr, working
 from ..options import LabelMap, Quiet, renamed_labels
-from .single import check_new
+from .single import new_folder
 
 if TYPE_CHECKING:
     from bistil_ray.export.origin import Origin
@@ -59,7 +59,7 @@ def export(
     if push is not None:
         check_repository(push)
     renamed = renamed_labels(label_map)
-    check_new(out)
+    out = new_folder(out)
     silence_transformers()
     folder = locate_model(model, "MODEL")
     subject, origin = load_subject(folder), origin_of(folder)

@@ -55,6 +55,9 @@ def finetune(
     from bistil_ray.inputs import look_at_student
     from bistil_ray.models.language_tokenizers import teachers_by_language
 
+    from .single import new_folder
+
+    out = new_folder(out)
     flags = {
         "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": corpora or "",
         "task": task, "task_data": task_data, "density": density, "seed": seed,
@@ -73,7 +76,7 @@ def finetune(
         record = _under_teacher(config, given, shape, teacher, out, quiet)
     else:
         raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
-    record |= {"model_dir": str(out.absolute())}
+    record |= {"model_dir": str(out)}
     if as_json:
         typer.echo(json.dumps(record))
     else:
@@ -111,7 +114,7 @@ def _under_teacher(
     from bistil_ray.facts import Facts
     from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
     from bistil_ray.planning.plan import add_language_sfts, sfts_of
-    from bistil_ray.planning.task_steps import evaluate_step, finetune_step, task_teacher_step
+    from bistil_ray.planning.task_steps import evaluate_step, finetune_step, taught_step
     from bistil_ray.planning.text_steps import given_student_step
 
     from .single import carry_out, only_language
@@ -128,7 +131,7 @@ def _under_teacher(
     known = Facts([facts], {}, data, look_at_language_sfts(config))
     languages = dict.fromkeys((*config.taught_in, target))
     sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
-    taught = task_teacher_step(config, data, facts, sfts_of(sfts, config.taught_in), config.teach.density)
+    taught = taught_step(config, data, facts, sfts_of(sfts, config.taught_in))
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [target])})
     taken = given_student_step(given, shape, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}

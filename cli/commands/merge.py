@@ -39,8 +39,9 @@ def merge(
     from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
     from bistil_ray.planning.text_steps import pack_step
 
-    from .single import carry_out
+    from .single import carry_out, new_folder
 
+    out = new_folder(out)
     places = parse_assignment(teachers)
     given = {"merge.top_k": top_k, "merge.threshold": threshold}
     chosen = [f"{key}={value}" for key, value in given.items() if value is not None]

@@ -24,10 +24,10 @@ SECONDS_PER_STEP = 6.0
 
 def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
     """Give the plan with its cost on the cluster at hand as plain data."""
-    from bistil_ray.storage import is_done
+    from bistil_ray.run_storage import storage_at
 
-    steps_folder = run.parent / "steps"
-    done = {step.key for step in plan if is_done(steps_folder / step.key)}
+    storage = storage_at(config.storage)
+    done = {name.removeprefix("steps/") for name in storage.finished([f"steps/{step.key}" for step in plan])}
     left = [step for step in plan if step.key not in done]
     flops = sum(step.flops for step in left)
     cluster = _cluster(config.execution)
@@ -45,8 +45,8 @@ def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
             "gpus": int(cluster.gpus),
             "hours": seconds / 3600,
         },
-        "storage": str(run.parent),
-        "run": str(run),
+        "storage": storage.place_of(run.parent),
+        "run": storage.place_of(run),
         "config": config.model_dump(mode="json"),
     }
 

@@ -52,8 +52,9 @@ def pretrain(
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step, pretrain_on_step, pretrain_step
     from bistil_ray.settings import Optimisation, Packing
 
-    from .single import carry_out
+    from .single import carry_out, new_folder
 
+    out = new_folder(out)
     if (tokenizer is None) == (model is None):
         raise ConfigError("pretrain takes --tokenizer (a model from scratch) or --model (one to train on), one of them")
     shaped = {name: value for name, value in {"layers": layers, "hidden": hidden, "heads": heads}.items() if value}

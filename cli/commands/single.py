@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from bistil_ray.planning.step import Step
 
 
-def check_new(out: Path) -> None:
-    """Refuse an output folder that holds something."""
+def new_folder(out: Path) -> Path:
+    """Give the whole path of an output folder; refuse one that holds something, or that the shell is in."""
     from bistil_ray.errors import StorageError
     from bistil_ray.storage import local_path
 
-    out = local_path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    folder = local_path(out).absolute()
+    if folder == Path.cwd() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise StorageError(f"--out {str(out)!r} exists already: choose a new folder")
+    return folder
 
 
 def only_language(config: RunConfig) -> str:
@@ -50,7 +51,6 @@ def carry_out(
     from bistil_ray.steps.local import run_here
     from bistil_ray.storage import is_done, prepare_folder, replacing
 
-    check_new(out)
     console = stderr()
     work = prepare_folder(str(out.parent / f".{out.name}.work"), "--out")
     left = [step for step in steps if not is_done(work / step.key)]

@@ -154,7 +154,7 @@ def _carry_out(
     if not quiet:
         show_plan(data, console)
     if data["estimate"]["hours"] > 1 and not yes and console.is_terminal:
-        typer.confirm("Start?", abort=True)
+        typer.confirm("Start?", abort=True, err=as_json)
 
     from bistil_ray.distributed.progress import Board
     from bistil_ray.distributed.sweep import run_sweep

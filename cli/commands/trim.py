@@ -38,9 +38,9 @@ def trim(
     from bistil_ray.storage import prepare_folder, replacing
     from bistil_ray.vocab.trim import trim_tokenizer
 
-    from .single import check_new
+    from .single import new_folder
 
-    check_new(out)
+    out = new_folder(out)
     silence_transformers()
     folder = locate_model(teacher, "--teacher")
     check_teacher(folder)

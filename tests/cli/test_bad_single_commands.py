@@ -39,6 +39,8 @@ EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "s
             "a student of 3 layers cannot be cut",
         ),
         ((*DISTILL, "--lang", "sw", "--layers", "0"), "--layers"),
+        ((*DISTILL, "--lang", "sw", "--set", "layers=[1,2]", "--set", "packing.length=32"), "name several shapes"),
+        ((*DISTILL[:-1], ".", "--lang", "sw"), "--out '.' exists already"),
         ((*DISTILL, "--lang", "sw"), "packing.length is 256, but"),
         ((*DISTILL, "--lang", "ha", "--set", "packing.length=32"), "no corpus for language 'ha'"),
         ((*ADAPT, "--lang", "swahli"), "unknown language 'swahli'"),

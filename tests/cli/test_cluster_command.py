@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def test_without_out_the_file_is_printed_with_its_comments(bistil: Bistil) -> No
         ("kuberay", "mode: token", "mode: disabled", "rayClusterSpec.authOptions.mode is 'disabled': must be token"),
         ("kuberay", "rayVersion: 2", "rayVersion: 1", "rayClusterSpec.rayVersion is '1."),
         ("kuberay", '"bistil-ray==', '"bistil-ray==9.', "runtimeEnvYAML is 'bistil-ray==9."),
+        ("kuberay", 'pip: ["', '- ["', "runtimeEnvYAML is [["),
+        ("kuberay", 'pip: ["', ']["', "runtimeEnvYAML is not YAML: "),
+        ("kuberay", "kind: RayJob", "kind: 2024-13-45", "is not YAML: month must be in 1..12"),
         ("kuberay", "mountPath: /mnt/bistil", "mountPath: /mnt/other", "entrypoint's --storage is '/mnt/bistil/runs'"),
         ("kuberay", "minReplicas: 0", "minReplicas: 1", "workerGroupSpecs.gpu.minReplicas is 1: must be 0"),
         ("kuberay", "minReplicas:", "minReplica:", "spec.rayClusterSpec.workerGroupSpecs.0.minReplica is 0"),
@@ -103,8 +107,14 @@ def test_a_file_that_is_unsafe_or_would_not_work_is_refused_with_field_and_value
     file.write_text(text[:start] + text[start:].replace(old, new))
     code, out, err = bistil("cluster", "validate", str(file))
     assert (code, out) == (2, "")
-    assert err.startswith(f"error: {file}: {says}"), err
+    assert err.startswith((f"error: {file}: {says}", f"error: '{file}' {says}")), err
     assert err.count("\n") == 1
+
+
+def test_an_image_that_holds_the_package_needs_no_installation(bistil: Bistil, rendered: Callable[..., Path]) -> None:
+    file = rendered("kuberay")
+    file.write_text(re.sub(r"    pip: .*\n", "    env_vars: {HF_HUB_OFFLINE: '1'}\n", file.read_text()))
+    assert bistil("cluster", "validate", str(file))[0] == 0
 
 
 def test_rays_own_defaults_are_checked_too(bistil: Bistil, rendered: Callable[..., Path]) -> None:

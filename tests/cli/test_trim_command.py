@@ -29,6 +29,14 @@ def test_what_is_kept_is_told_and_loads(trimmed: Callable[..., Any], bert_folder
     assert ended.stderr == f"{kept:,} of {before:,} tokens kept; written to {tmp_path / 'out'}\n"
 
 
+def test_a_home_is_found_wherever_its_sign_stands(
+    trimmed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert trimmed("--out=~/mine").code == 0
+    assert (tmp_path / "home" / "mine" / "config.json").is_file()
+
+
 def test_quiet_says_nothing_not_even_bars_of_transformers(trimmed: Callable[..., Any]) -> None:
     logging.enable_progress_bar()
     assert trimmed("--quiet") == (0, "", "")

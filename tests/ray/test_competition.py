@@ -47,7 +47,7 @@ def test_however_a_sweep_is_interrupted_the_same_students_are_left(seed: int) ->
 
 
 def carried_out(plan: Plan, pruning: Pruning, drawn: random.Random, runs: list[int | None]) -> set[str]:
-    """Let students train in a drawn order, in runs of so many turns each, the last one to its end; give who was done."""
+    """Let students train in a drawn order, in runs of so many turns each, None to the end; give who was done."""
     measured: dict[str, dict[int, float]] = defaultdict(dict)
     done: list[str] = []
     for turns in runs:

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from bistil_ray.facts import Input
 from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.planning.step import Step
@@ -129,10 +131,11 @@ def test_languages_take_turns() -> None:
     assert [step.about["lang"] for step in plan if step.kind == "distil"][:3] == list(LANGS)
 
 
-def test_a_given_task_teacher_is_taken_instead_of_trained() -> None:
+@pytest.mark.parametrize("teach", [{}, {"density": 0.08}])
+def test_a_given_task_teacher_is_taken_instead_of_trained(teach: dict[str, float]) -> None:
     known = facts()
     given = replace(known.task, given={"big": Input("tuned", "a tuned teacher")})
-    plan = make_plan(config(), replace(known, task=given))
+    plan = make_plan(config(teach=teach), replace(known, task=given))
     taken, trained = (step for step in plan if step.kind == "task-teacher")
     assert (taken.inputs, taken.flops) == ({"checkpoint": "tuned", "teacher": "models/big"}, 0)
     assert "train-en" in trained.inputs and trained.flops > 0

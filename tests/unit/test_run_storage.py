@@ -64,6 +64,40 @@ def test_finished_steps_are_known_with_their_results_without_fetching_their_prod
     assert sorted(path.name for path in two.folder.rglob("*") if path.is_file()) == ["DONE", "result.json"]
 
 
+def test_what_came_from_the_bucket_is_not_sent_back(machine: MachineMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = machine("one"), machine("two")
+    made(one, "distil-7", {"checkpoints/step-1/state.json": "{}", "metrics.jsonl": "{}\n"})
+    one.publish("steps/distil-7")
+    two.fetch(["steps/distil-7"])
+    made(two, "distil-7", {"metrics.jsonl": "{}\n{}\n"})
+    sent: list[str] = []
+    monkeypatch.setattr(RunStorage, "_upload", lambda storage, name: sent.append(name))
+    two.publish("steps/distil-7")
+    assert sent == ["steps/distil-7/metrics.jsonl"]
+
+
+def test_a_best_student_leaves_nothing_behind_when_another_takes_its_place(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    for lang in ("sw", "yo"):
+        write_text(one.folder / f"best-run/best/{lang}/tokenizers/{lang}/tokenizer.json", "{}")
+    one.publish("best-run")
+    write_text(two.folder / "best-run/best/sw/tokenizer.json", "{}")
+    two.publish("best-run")
+    three = machine("three")
+    three.fetch(["best-run"])
+    found = sorted(str(path.relative_to(three.folder)) for path in three.folder.rglob("*.json"))
+    assert found == ["best-run/best/sw/tokenizer.json", "best-run/best/yo/tokenizers/yo/tokenizer.json"]
+
+
+def test_a_place_on_another_machine_or_before_a_move_is_found_by_its_step(bucket: str, tmp_path: Path) -> None:
+    moved = tmp_path / "moved" / "steps" / "finetune-1" / "model"
+    moved.mkdir(parents=True)
+    storage = open_storage(str(tmp_path / "moved"))
+    assert storage.bring(str(moved)) == storage.bring("/gone/runs/steps/finetune-1/model") == moved
+    there = open_storage(bucket).place_of("/home/ray/.cache/bistil-ray/1f/steps/finetune-1/model")
+    assert there.startswith("s3://bucket/runs/steps/finetune-1/model")
+
+
 def failing(operation: Callable[..., Any], times: int) -> Callable[..., Any]:
     """An operation on a bucket that fails so often at every file before it succeeds."""
     failures: Counter[str] = Counter()

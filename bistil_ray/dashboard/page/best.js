@@ -9,9 +9,8 @@ function bestRows(run) {
     const teachers = run.teachers.filter((teacher) => teacher.lang === lang && teacher.teacher === best.teacher);
     const others = [...groupBy(students, (student) => student.recipe)]
       .filter(([recipe]) => recipe !== best.recipe).map(([recipe, alike]) => [recipe, bestOf(alike)]);
-    // Its own teacher is the one without a density; those tuned sparsely are there to compare.
     rows.push({ lang, name: languageOf(run, lang), best, others: Object.fromEntries(others),
-      teacher: teachers.find((teacher) => teacher.density == null) ?? teachers[0] });
+      teacher: teachers.find(isTaughtFrom) ?? teachers[0] });
   }
   return rows.sort((a, b) => b.best.score - a.best.score);
 }

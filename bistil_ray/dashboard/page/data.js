@@ -30,11 +30,16 @@ function decode(data) {
   const students = records.filter((record) => !isTeacher(record));
   const teachers = records.filter(isTeacher);
   for (const student of students) {
-    const taught = teachers.find((one) => one.density == null && one.lang === student.lang && one.teacher === student.teacher);
+    const taught = teachers.find((one) => isTaughtFrom(one) && one.lang === student.lang && one.teacher === student.teacher);
     const known = student.agreement != null && taught?.validation_score != null;
     student.promise = known ? student.agreement * taught.validation_score : null;
   }
   return { ...data, steps, students, teachers };
+}
+
+/** Tell the task teacher of students from teachers tuned otherwise, which are compared with it. */
+function isTaughtFrom(teacher) {
+  return teacher.agreement == null;
 }
 
 /** Choose a student as the run does: by validation among those of a recipe, by what they promise among recipes. */

@@ -27,6 +27,22 @@ def test_the_best_student_has_the_record_that_was_chosen(storage: Path, records:
     assert origin_of(storage / "mine" / "best" / "yo") is None
 
 
+def test_a_better_student_that_is_not_copied_yet_lends_its_record_to_nobody(
+    storage: Path, records: Sequence[Record]
+) -> None:
+    copied = storage / "mine" / "best" / "sw"
+    copied.mkdir(parents=True)
+    (copied / "README.md").write_text(f"- step `{records[2].step}`, finished in 2026\n")
+    assert origin_of(copied) == Origin(records[2], records, CONFIG)
+
+
+def test_files_of_other_programs_near_a_model_are_not_read(tmp_path: Path) -> None:
+    model = tmp_path / "project" / "models" / "mine"
+    model.mkdir(parents=True)
+    (tmp_path / "project" / "results.jsonl").write_text('{"loss": 1}\n')
+    assert origin_of(model) is None
+
+
 def test_a_step_has_its_own_record_in_the_run_that_holds_it(storage: Path, records: Sequence[Record]) -> None:
     found = origin_of(storage / "steps" / "finetune-2" / "model")
     assert found == Origin(records[2], records, CONFIG)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from bistil_ray.results.comparison import compare_recipes, settings_of
 from bistil_ray.results.records import Record
 
@@ -35,10 +37,13 @@ def test_the_setting_shown_is_chosen_by_validation_and_not_by_the_test_score(mak
     assert compare_recipes(records)[1] == [("bistil", "0.400")]
 
 
-def test_a_teacher_tuned_sparsely_has_a_row_beside_the_one_that_students_learn_from(make_record: MakeRecord) -> None:
+@pytest.mark.parametrize("density", [None, 0.08])
+def test_a_teacher_tuned_sparsely_has_a_row_beside_the_one_that_students_learn_from(
+    make_record: MakeRecord, density: float | None
+) -> None:
     records = [
-        make_record("a", recipe="teacher", density=None, validation_score=0.5, score=0.8),
-        make_record("b", recipe="teacher", density=0.08, validation_score=0.9, score=0.6),
+        make_record("a", recipe="teacher", density=density, validation_score=0.5, score=0.8),
+        make_record("b", recipe="teacher", density=0.3, validation_score=0.9, score=0.6, agreement=0.7),
         make_record("c", score=0.7),
     ]
     assert compare_recipes(records)[1] == [("teacher", "0.800"), ("teacher, sparse", "0.600"), ("bistil", "0.700")]

@@ -33,11 +33,14 @@ def test_the_best_student_has_the_highest_validation_score_whatever_its_test_sco
     }
 
 
-def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teacher(make_record: MakeRecord) -> None:
+@pytest.mark.parametrize("density", [None, 0.08])
+def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teacher(
+    make_record: MakeRecord, density: float | None
+) -> None:
     teachers = [
-        make_record("good", teacher="a", recipe="teacher", density=None, validation_score=0.9),
-        make_record("sparse", teacher="a", recipe="teacher", density=0.08, validation_score=0.1),
-        make_record("weak", teacher="b", recipe="teacher", density=None, validation_score=0.4),
+        make_record("good", teacher="a", recipe="teacher", density=density, validation_score=0.9),
+        make_record("other", teacher="a", recipe="teacher", density=0.3, validation_score=0.1, agreement=0.5),
+        make_record("weak", teacher="b", recipe="teacher", density=density, validation_score=0.4),
     ]
     learned_english = make_record("english", teacher="a", recipe="bistil", validation_score=0.9, agreement=0.5)
     follows = make_record("follows", teacher="a", recipe="bistil+", validation_score=0.6, agreement=0.7)
