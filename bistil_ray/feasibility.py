@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .config import RunConfig
 from .errors import ConfigError, ModelError
@@ -13,6 +13,7 @@ from .models.layers import layer_map
 from .models.narrow import BERT_LIKE
 from .planning.text_steps import default_depth
 from .recipes import RECIPES, Recipe, phase_2_settings
+from .tasks.registry import task_named
 
 
 def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
@@ -22,6 +23,7 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
         return
     _check_depths(teacher, config, list(chosen.values()))
     _check_they_differ(chosen, config)
+    check_terms(chosen.values(), config)
     widths = [width for width in config.hidden if width != teacher.hidden]
     if widths and max(widths) > teacher.hidden:
         raise ConfigError(f"--hidden {max(widths)} is more than the {teacher.hidden} units of {teacher.name}")
@@ -39,6 +41,28 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
             raise ConfigError(
                 f"{wish} is there for teachers of type {', '.join(allowed)}, but {teacher.name} is a {teacher.family}"
             )
+
+
+def check_terms(recipes: Iterable[Recipe], config: RunConfig) -> None:
+    """ConfigError where a training would have nothing to minimise, or nothing on its batches of plain text."""
+    first, second = config.distil, config.finetune
+    for recipe in recipes:
+        if recipe.objective == "states" and first.steps:
+            _check_term("distil", first.hidden_weight, first.attention_weight, first.logit_weight, first.label_weight)
+        if not recipe.under_teacher:
+            continue
+        states = second.hidden_weight, second.attention_weight
+        _check_term("finetune", *states, second.logit_weight, second.label_weight)
+        decides = second.logit_weight and task_named(config.task).asked_about_text(1)
+        if phase_2_settings(recipe, second).text_share and not any(states) and not decides:
+            raise ConfigError(
+                f"there is nothing to learn from plain text in phase 2 of {config.task}: raise finetune.hidden_weight"
+            )
+
+
+def _check_term(phase: str, *weights: float) -> None:
+    if not any(weights):
+        raise ConfigError(f"all weights of {phase} are 0, there is nothing to learn: raise {phase}.hidden_weight")
 
 
 def check_merged_students(config: RunConfig) -> None:

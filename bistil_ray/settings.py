@@ -74,7 +74,7 @@ class Distillation(Optimisation):
     steps: NonNegativeInt = 200_000
     """Steps of the optimiser; 0 leaves the student as it was built."""
     mask: Annotated[float, Field(ge=0, lt=1)] = 0.15
-    """Share of tokens corrupted in the input of teacher and student."""
+    """Share of tokens corrupted in the input of teacher and student; at 0 those who predict tokens take 0.15."""
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the distance of hidden states in the loss."""
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -107,7 +107,7 @@ class Adaptation(Optimisation):
     density: Density = 0.04
     """Share of the encoder that a language's SFT may change."""
     dense_steps: PositiveInt = 10_000
-    """Full tuning that decides which parameters may change."""
+    """Full tuning that decides which parameters may change; left out at density 1, where all may."""
     sparse_steps: PositiveInt = 10_000
     """Tuning of those parameters."""
     mask: Annotated[float, Field(gt=0, lt=1)] = 0.15

@@ -9,13 +9,14 @@ from typing import Any
 from .step import Step
 
 LEAST_MASK = 0.15
-"""A masked language model needs something to predict, even where distillation corrupts nothing."""
+"""Where nothing is corrupted, and something has to be predicted."""
 
 
 def corrupted_share(settings: Mapping[str, Any]) -> float:
     """Give the share of tokens that a ``distil`` step corrupts."""
-    predicts = settings["objective"] != "states" or settings["logit_weight"] or settings["label_weight"]
-    return float(max(settings["mask"], LEAST_MASK) if predicts else settings["mask"])
+    predicts = settings["objective"] in ("masked-lm", "distilmbert")
+    predicts |= any(settings.get(name) for name in ("logit_weight", "label_weight"))
+    return float(settings["mask"] or (LEAST_MASK if predicts else 0))
 
 
 def companions(plan: Iterable[Step]) -> dict[str, list[Step]]:

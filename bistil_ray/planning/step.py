@@ -18,14 +18,14 @@ from ..settings import RUNTIME_SETTINGS, Optimisation
 # Raised when the algorithm of a kind of step changes its results: then its old steps no longer count as done.
 VERSIONS = {
     "pack": 1,
-    "pretrain": 2,
-    "adapt": 1,
+    "pretrain": 3,
+    "adapt": 2,
     "task-teacher": 2,
     "evaluate": 3,
-    "distil": 3,
-    "finetune": 5,
-    "predict": 2,
-    "merge": 1,
+    "distil": 4,
+    "finetune": 6,
+    "predict": 3,
+    "merge": 2,
 }
 
 

@@ -45,6 +45,8 @@ def default_depth(config: Distillation, teacher_layers: int) -> int:
 def adapt_step(config: Adaptation, teacher: TeacherFacts, pack: Step, lang: str) -> Step:
     """Sparse fine-tuning of a teacher to the one language of ``pack``, which keeps the whole vocabulary."""
     about = {"lang": lang, "teacher": teacher.name}
+    if config.density == 1:  # nothing has to be chosen
+        config = config.model_copy(update={"dense_steps": 0})
     tokens = (config.dense_steps + config.sparse_steps) * config.batch_size * pack.settings["length"]
     flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
     settings = {"lang": lang, "length": pack.settings["length"]}
@@ -83,10 +85,13 @@ def distil_step(
     return make_step("distil", settings, {"teacher": teacher.model}, needs, about, common, tokens, flops)
 
 
-def given_student_step(student: Input, shape: Shape, teacher: str, lang: str, seed: int) -> Step:
-    """A phase-1 student that exists already, in the place of a ``distil`` step."""
+def given_student_step(
+    student: Input, shape: Shape, layer_choice: str | Sequence[int], teacher: str, lang: str, seed: int
+) -> Step:
+    """A phase-1 student that exists already, made of ``layer_choice``, in the place of a ``distil`` step."""
     about = {"lang": lang, "teacher": teacher, "layers": shape.layers, "recipe": "bistil", "seed": seed}
-    return make_step("distil", {"lang": lang, **asdict(shape), "seed": seed}, {"student": student}, {}, about)
+    settings = {"lang": lang, **asdict(shape), "layer_choice": layer_choice, "seed": seed}
+    return make_step("distil", settings, {"student": student}, {}, about)
 
 
 def pretrain_step(phase: Optimisation, pack: Step, shape: Mapping[str, int], course: Mapping[str, Any]) -> Step:

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..models.families import family_of
 from ..models.hub import locate_sft
 from .convert import FILE_NAME, read_composable
-from .delta import SparseDelta
+from .delta import SparseDelta, extract_delta
 from .files import META_FILE, load_delta
 
 
@@ -64,4 +64,13 @@ def fit_delta(delta: SparseDelta, model: PreTrainedModel, place: str) -> SparseD
         {known[name]: shape for name, shape in delta.shapes.items()},
         {known[name]: whole for name, whole in delta.dense.items() if name in given},
         delta.meta,
+    )
+
+
+def in_differences(delta: SparseDelta, base: PreTrainedModel) -> SparseDelta:
+    """Give the SFT with what it keeps whole as differences to ``base``, so that they can be added to a task's."""
+    own = {name: value for name, value in base.named_parameters(remove_duplicate=False) if name in delta.dense}
+    whole = extract_delta(own, delta.dense, (), delta.meta)
+    return SparseDelta(
+        delta.indices | whole.indices, delta.values | whole.values, delta.shapes | whole.shapes, {}, delta.meta
     )

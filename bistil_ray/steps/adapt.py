@@ -6,6 +6,7 @@ teacher; the head that was tuned along with it is not kept. An SFT that is given
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,12 +17,13 @@ from transformers import PreTrainedModel
 
 from ..data.fingerprint import content_fingerprint
 from ..data.masking import MaskingVocabulary
+from ..errors import ModelError
 from ..models.families import family_of
 from ..models.freeze import freeze
 from ..models.loading import load_masked_lm, load_tokenizer
 from ..sparse.delta import SparseDelta, extract_delta
 from ..sparse.files import save_delta
-from ..sparse.given import fit_delta, load_sft
+from ..sparse.given import fit_delta, in_differences, load_sft
 from ..storage import read_result
 from ..train.masked_lm import MaskedLanguageModelling
 from ..train.phase import Phase
@@ -29,6 +31,8 @@ from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .blocks import BlockStream, training_files
 from .context import Context, Job
 from .examination import held_out_bits
+
+log = logging.getLogger(__name__)
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     freeze(model, settings["freeze"])
     model.train()
     encoder = _encoder_names(model)
+    dense = settings["dense_steps"]
     stream = BlockStream(
         files=training_files(pack),
         batch_size=settings["batch_size"],
@@ -53,7 +58,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tuning = tune_sparsely(
         MaskedLanguageModelling(model),
         partial(stream.batches, context),
-        Phase.from_settings(settings, job.runtime, settings["dense_steps"], [settings["lang"]]),
+        Phase.from_settings(settings, job.runtime, dense, [settings["lang"]]) if dense else None,
         Phase.from_settings(settings, job.runtime, settings["sparse_steps"], [settings["lang"]]),
         density=settings["density"],
         head=[name for name, _ in model.named_parameters() if name not in encoder],
@@ -88,9 +93,13 @@ def _take_given(job: Job) -> dict[str, Any]:
     place, lang = job.inputs["sft"], job.settings["lang"]
     teacher = load_masked_lm(job.inputs["teacher"])
     sft = load_sft(place, "language_sfts", {"language": lang})
-    fitting = fit_delta(sft, teacher, place)
-    density = fitting.parameters / sum(value.numel() for value in teacher.base_model.parameters())
-    save_delta(replace(fitting, meta={**_meta(job, density), **sft.meta}), job.folder / "sft")
+    fitting = in_differences(fit_delta(sft, teacher, place), teacher)
+    meta = _meta(job, density=fitting.parameters / sum(value.numel() for value in teacher.base_model.parameters()))
+    if sft.meta["language"] != lang:
+        raise ModelError(f"language_sfts gives {place} for {lang!r}, but it is the SFT of {sft.meta['language']!r}")
+    if sft.meta.get("base_fingerprint", meta["base_fingerprint"]) != meta["base_fingerprint"]:
+        log.warning("%s was made of other files than this teacher's, of %s", place, sft.meta["base_model"])
+    save_delta(replace(fitting, meta={**meta, **sft.meta}), job.folder / "sft")
     return {"sft": "sft", "parameters": fitting.parameters, "tokens": 0, "seconds": 0.0}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data.masking import MaskingVocabulary, corrupt
-from ..data.order import Turns, chunks_from, read_chunk
+from ..data.order import Turns, chunks_from, count_blocks, read_chunk
 from ..storage import read_result
 from ..train.memory import micro_batches
 from ..train.phase import Batch
@@ -73,7 +73,8 @@ def training_files(pack: Path) -> tuple[list[str], ...]:
 
 def held_out_blocks(pack: Path, lang: str, most: int = EXAMINED_BLOCKS) -> np.ndarray:
     """Read at most ``most`` held-out blocks of a language, a seeded sample in a fixed order."""
-    return first_blocks(block_files(pack, "held_out", lang), most, seed=0)
+    files = block_files(pack, "held_out", lang)
+    return first_blocks(files, min(most, count_blocks(files)), seed=0)
 
 
 def a_block(pack: Path, lang: str) -> Tensor:

@@ -42,9 +42,11 @@ from .task_teacher import language_sfts
 
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Distil a student, measure it on held-out text, save it."""
+    settings = job.settings
     if "student" in job.inputs:
-        return {"student": job.inputs["student"], "bits_per_character": {}, "tokens": 0, "seconds": 0.0}
-    settings, pack = job.settings, job.needs["pack"]
+        nothing_done = {"bits_per_character": {}, "tokens": 0, "seconds": 0.0}
+        return {"student": job.inputs["student"], "layer_choice": settings["layer_choice"], **nothing_done}
+    pack = job.needs["pack"]
     tokenizer = load_tokenizer(str(pack / "tokenizer"))
     teaching = context.teaching(partial(_teachers, job, pack, context.device))
     student = new_student(teaching.models[0], settings, pack)

@@ -118,7 +118,7 @@ def held_out_bits(
             model,
             blocks,
             vocabulary,
-            characters=facts["held_out_characters"] * len(blocks) / facts["held_out_blocks"],
-            pieces=facts["held_out_pieces"] * len(blocks) / facts["held_out_blocks"],
+            characters=facts["held_out_characters"],
+            pieces=facts["held_out_pieces"],
         )
     return measured

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from ..data.order import count_blocks
 from ..data.pack import documents_in
 from ..train.objectives import PLAIN
 from ..train.phase import Batch
@@ -55,7 +56,9 @@ def with_text(
     settings = job.settings
     files = block_files(job.needs["pack"], "blocks", settings["lang"])
     tokens = settings["text_share"] * steps * labelled.tokens_per_batch
-    blocks_NT = first_blocks(files, math.ceil(tokens / settings["block_length"]), settings["seed"])
+    # The stream repeats what it has: a small corpus need not be in memory many times over.
+    blocks = min(count_blocks(files), math.ceil(tokens / settings["block_length"]))
+    blocks_NT = first_blocks(files, blocks, settings["seed"])
     documents = documents_in(blocks_NT, tokenizer.cls_token_id)
     text = LabelledStream(
         [[{"input_ids": ids, **task_of(job).asked_about_text(len(ids))} for ids in documents]],

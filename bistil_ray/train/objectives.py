@@ -147,7 +147,8 @@ class Distillation:
     def _projected(self, states: Sequence[Tensor]) -> Sequence[Tensor]:
         if not self.projections:
             return states
-        return [at_least_float32(s) @ p.to(s.device) for s, p in zip(states, self.projections, strict=True)]
+        with torch.autocast(states[0].device.type, enabled=False):  # else the products are rounded
+            return [at_least_float32(s) @ p.to(s.device) for s, p in zip(states, self.projections, strict=True)]
 
 
 @dataclass

@@ -20,11 +20,15 @@ def total(values: Sequence[float]) -> list[float]:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace the gradients of each rank by their sum over all ranks."""
+    """Replace the gradients of each rank by their sum over all ranks; what has none on any rank keeps none."""
     if not _several():
         return
+    parameters = list(parameters)
+    given = total([parameter.grad is not None for parameter in parameters])
     gradients = []
-    for parameter in parameters:
+    for parameter, ranks in zip(parameters, given, strict=True):
+        if not ranks:  # a head that a batch of plain text does not ask: zeros would let Adam's momentum move it
+            continue
         if parameter.grad is None:  # a rank without rows has none, and all must send the same
             parameter.grad = torch.zeros_like(parameter)
         gradients.append(parameter.grad)

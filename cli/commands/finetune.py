@@ -112,16 +112,24 @@ def _under_teacher(
     """Tune a student of one teacher and score it; give its record."""
     from bistil_ray.errors import ConfigError
     from bistil_ray.facts import Facts
+    from bistil_ray.feasibility import check_terms
     from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
+    from bistil_ray.models.layers import check_layers
     from bistil_ray.planning.plan import add_language_sfts, sfts_of
     from bistil_ray.planning.task_steps import evaluate_step, finetune_step, taught_step
     from bistil_ray.planning.text_steps import given_student_step
+    from bistil_ray.recipes import RECIPES
 
     from .single import carry_out, only_language
 
     target, density = only_language(config), config.densities[0]
     lengths = {"teach.max_length": config.teach.max_length, "finetune.max_length": config.finetune.max_length}
+    if config.corpora:
+        lengths["packing.length"] = config.packing.length
+    recipe = "bistil+" if config.corpora and not config.finetune.text_share else "bistil"  # a given share is the user's
+    check_terms([RECIPES[recipe]], config)
     facts = look_at_teacher(teacher, display_names([teacher])[teacher], lengths, "--teacher")
+    check_layers(facts.layers, shape.layers, config.distil.layer_choice)
     data = look_at_task(config)
     if config.adapt.enabled:
         raise ConfigError("this command has no text to adapt a teacher to: give its SFTs (--set language_sfts=...)")
@@ -133,12 +141,9 @@ def _under_teacher(
     sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
     taught = taught_step(config, data, facts, sfts_of(sfts, config.taught_in))
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [target])})
-    taken = given_student_step(given, shape, facts.name, target, config.seeds[0])
+    taken = given_student_step(given, shape, config.distil.layer_choice, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
-    recipe = "bistil"
     if config.corpora:
-        # A share that is given is not the recipe's.
-        recipe = "bistil" if config.finetune.text_share else "bistil+"
         pack = _packed(config, given, target)
         needs |= {"pack": pack, **sfts_of(sfts, [target])}
         steps[pack.key] = pack

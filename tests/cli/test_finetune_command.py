@@ -20,9 +20,12 @@ SHORT += ["teach.max_length=32", "finetune.max_length=32"]
 SETTINGS = tuple(word for setting in SHORT for word in ("--set", setting))
 
 
+CHOICE = ("--set", "distil.layer_choice=[0,1,3]")
+
+
 @pytest.fixture
-def student(bistil: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> Path:
-    """A student of two steps of phase 1."""
+def distilled(bistil: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A function making a student in two steps of phase 1."""
     places = (
         "--teacher",
         str(bert_folder),
@@ -32,9 +35,19 @@ def student(bistil: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> 
         str(tmp_path / "student"),
     )
     few = ("distil.steps=2", "distil.batch_size=4", "packing.length=16", "packing.held_out=0.1")
-    ended = bistil("distill", "--lang", "sw", *places, *(word for each in few for word in ("--set", each)))
-    assert ended.code == 0, ended.stderr
-    return tmp_path / "student"
+
+    def make(*flags: str) -> Path:
+        ended = bistil("distill", "--lang", "sw", *places, *(word for each in few for word in ("--set", each)), *flags)
+        assert ended.code == 0, ended.stderr
+        return tmp_path / "student"
+
+    return make
+
+
+@pytest.fixture
+def student(distilled: Callable[..., Path]) -> Path:
+    """A student of every second layer."""
+    return distilled()
 
 
 @pytest.fixture
@@ -71,3 +84,30 @@ def test_with_text_of_the_language_it_is_tuned_as_bistil_plus(tuned: Callable[..
 def test_a_share_of_text_that_is_given_is_taken(tuned: Callable[..., Record], tiny_data: Path) -> None:
     given = ("--set", "packing.length=16", "--set", "finetune.text_share=0.3")
     assert tuned("--corpora", str(tiny_data / "corpora"), *given).recipe == "bistil"
+
+
+def test_a_student_learns_from_the_layers_that_it_was_made_of(
+    bistil: Run, distilled: Callable[..., Path], bert_folder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    places = (
+        "--student",
+        str(distilled(*CHOICE)),
+        "--teacher",
+        str(bert_folder),
+        "--task-data",
+        str(tiny_data / "ner"),
+    )
+    words = ("finetune", *places, "--lang", "sw", "--out", str(tmp_path / "out"), *SETTINGS)
+    refused = bistil(*words)
+    assert refused.code == 2 and "or say which layers: distil.layer_choice=[" in refused.stderr
+    assert not list(tmp_path.glob(".out.work/*")), "before any work"
+    assert bistil(*words, *CHOICE).code == 0
+
+
+def test_text_longer_than_the_teacher_reads_is_refused(
+    bistil: Run, student: Path, bert_folder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    places = ("--student", str(student), "--teacher", str(bert_folder), "--task-data", str(tiny_data / "ner"))
+    text = ("--corpora", str(tiny_data / "corpora"), "--set", "packing.length=500")
+    refused = bistil("finetune", *places, *text, "--lang", "sw", "--out", str(tmp_path / "out"), *SETTINGS)
+    assert refused.code == 2 and "packing.length is 500, but" in refused.stderr

@@ -13,6 +13,7 @@ from bistil_ray.errors import BistilError
 from bistil_ray.facts import Input, TeacherFacts
 from bistil_ray.feasibility import check_merged_students, check_students
 
+NOTHING = {"hidden_weight": 0, "attention_weight": 0}
 TEACHER = TeacherFacts("big", Input("m", "m"), Input("t", "t"), 12, 768, 3072, 1000, "bert")
 
 
@@ -34,6 +35,10 @@ def config(**values: Any) -> RunConfig:
         {"recipes": ["teacher"]},
         {"recipes": ["bistil", "bistil+"], "finetune": {"text_share": 0.25}},
         {"recipes": ["bistil+"], "finetune": {"text_share": 0.5}},
+        {"recipes": ["bistil+"], "finetune": {"hidden_weight": 0, "attention_weight": 0}},
+        {"recipes": ["scratch"], "distil": NOTHING},
+        {"distil": {**NOTHING, "steps": 0}},
+        {"recipes": ["nodistil"], "finetune": {**NOTHING, "logit_weight": 0}},
     ],
 )
 def test_what_can_be_made_is_let_through(settings: dict[str, Any]) -> None:
@@ -54,6 +59,16 @@ def test_what_can_be_made_is_let_through(settings: dict[str, Any]) -> None:
         ({"hidden": [384], "recipes": ["distilmbert"]}, "recipe distilmbert compares hidden states as they are"),
         ({"recipes": ["minilmv2"], "distil": {"relation_layer": 12}}, "distil.relation_layer is 12; allowed: 0 to 11"),
         ({"recipes": ["minilmv2"], "distil": {"relation_heads": 7}}, "distil.relation_heads"),
+        ({"distil": NOTHING}, "all weights of distil are 0, there is nothing to learn: raise distil.hidden_weight"),
+        ({"finetune": {**NOTHING, "logit_weight": 0}}, "all weights of finetune are 0"),
+        (
+            {"finetune": NOTHING, "task": "nli", "recipes": ["bistil+"]},
+            "nothing to learn from plain text in phase 2 of nli: raise fi",
+        ),
+        (
+            {"finetune": {**NOTHING, "logit_weight": 0, "label_weight": 1}, "recipes": ["bistil+"]},
+            "from plain text in phase 2 of ner",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_setting(settings: dict[str, Any], says: str) -> None:

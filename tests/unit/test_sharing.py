@@ -55,7 +55,7 @@ def test_densities_of_one_student_share_in_phase_2(toy_settings: dict[str, Any])
 
 
 def test_who_sees_other_corruptions_is_no_companion(groups: Callable[..., Found]) -> None:
-    settings = "layers=[2,1]", "recipes=[bistil,distilmbert]", "distil.mask=0.1"
+    settings = "layers=[2,1]", "recipes=[bistil,distilmbert]", "distil.mask=0"
     assert groups(*settings) == [[("bistil", 2, 0), ("bistil", 1, 0)], [("distilmbert", 2, 0), ("distilmbert", 1, 0)]]
     assert len(groups(*settings, "distil.logit_weight=1")) == 1, "predictions need as much to predict"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
+from bistil_ray.errors import ModelError
 from bistil_ray.sparse.delta import SparseDelta
-from bistil_ray.sparse.files import load_delta
+from bistil_ray.sparse.files import load_delta, save_delta
 from bistil_ray.sparse.given import fit_delta
 from bistil_ray.steps.adapt import sft_folder
 from bistil_ray.steps.context import Job, LocalContext
@@ -118,3 +120,39 @@ def test_with_tied_embeddings_that_learn_the_difference_goes_by_the_encoders_nam
     delta = load_delta(sft_folder(tmp_path / "adapt"))
     assert all(name.startswith("roberta.") for name in delta.indices)
     assert "roberta.embeddings.word_embeddings.weight" in delta.indices
+
+
+def test_where_all_may_change_nothing_is_chosen_first(done: Adapted, tmp_path: Path) -> None:
+    whole = adapt(done.teacher, done.pack, tmp_path / "adapt", density=1.0, dense_steps=0, sparse_steps=2)
+    assert whole["tokens"] == 2 * 8 * 16
+    assert whole["parameters"] > 0
+
+
+def given(sft: Path, teacher: Path, lang: str, folder: Path) -> SparseDelta:
+    """What a step makes of an SFT that is given."""
+    inputs = {"teacher": str(teacher), "sft": str(sft)}
+    run_step(Job("adapt", {"lang": lang}, inputs, {}, folder, about={"teacher": "tiny"}), LocalContext())
+    return load_delta(folder / "sft")
+
+
+def test_an_sft_of_another_language_is_refused_and_one_of_other_files_noticed(
+    done: Adapted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ModelError, match="for 'yo', but it is the SFT of 'sw'"):
+        given(done.step / "sft", done.teacher, "yo", tmp_path / "yo")
+    assert given(done.step / "sft", done.teacher, LANG, tmp_path / "sw").parameters == done.delta.parameters
+    assert "of other files" not in caplog.text
+    other = copytree(done.teacher, tmp_path / "other")
+    (other / "README.md").touch()
+    given(done.step / "sft", other, LANG, tmp_path / "moved")
+    assert "was made of other files than this teacher's, of tiny" in caplog.text
+
+
+def test_what_a_given_sft_keeps_whole_becomes_differences(done: Adapted, tmp_path: Path) -> None:
+    base = dict(done.model().named_parameters())
+    name = next(name for name in base if name.endswith("embeddings.LayerNorm.bias"))
+    whole = replace(done.delta, dense={name: base[name].detach() + 0.5})
+    save_delta(whole, tmp_path / "sft")
+    delta = given(tmp_path / "sft", done.teacher, LANG, tmp_path / "step")
+    assert not delta.dense
+    assert torch.allclose(delta.values[name], torch.full_like(base[name], 0.5))

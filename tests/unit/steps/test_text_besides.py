@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,12 +15,13 @@ from transformers import AutoModelForTokenClassification
 
 from bistil_ray.data.examples import Examples
 from bistil_ray.data.masking import IGNORED
+from bistil_ray.data.pack import block_file
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.models.student import build_student
-from bistil_ray.steps.context import Context, LocalContext
+from bistil_ray.steps.context import Context, Job, LocalContext
 from bistil_ray.steps.labelled import LabelledStream
-from bistil_ray.steps.text_besides import MixedStream
+from bistil_ray.steps.text_besides import MixedStream, with_text
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.objectives import PLAIN, Distillation, TextBesides
 from bistil_ray.train.phase import Batch
@@ -120,3 +123,19 @@ def test_examples_teach_as_without_text(bert_folder: Path, stream: MixedStream) 
     found, alone = losses(objective, examples), objective.labelled.losses(examples, objective.counts(examples))
     assert found.keys() == {"hidden", "attention", "tags", "tags_labels"}
     assert all(torch.equal(found[name], alone[name]) for name in found)
+
+
+@pytest.mark.parametrize(("steps", "documents"), [(2, 5), (1000, 17)])
+def test_as_much_text_is_taken_as_the_steps_need_and_none_twice(
+    stream: MixedStream, bert_folder: Path, tmp_path: Path, steps: int, documents: int
+) -> None:
+    tokens = stream.labelled.tokens_per_batch
+    with block_file(tmp_path / "blocks" / "sw" / "one.parquet", length := math.ceil(tokens / 5)) as file:
+        for number in range(17):
+            file.add(np.full(length, 5 + number, dtype=np.int32))
+    settings = {"lang": "sw", "task": "pos", "text_share": 0.5, "block_length": length, "seed": 0}
+    job = Job("finetune", settings, {}, {"pack": tmp_path}, tmp_path)
+    mixed = with_text(job, stream.labelled, load_tokenizer(str(bert_folder)), 1, steps)
+    seen = [row[0].item() for batch in mixed.text.batches(LocalContext(), 0, 50) for row in batch[0]["input_ids"]]
+    assert len(set(seen)) == documents
+    assert len(set(seen[:documents])) == documents, "in each epoch once"

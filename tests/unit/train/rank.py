@@ -16,7 +16,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedModel
 from bistil_ray.models.layers import align_layers
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
-from bistil_ray.train.objectives import Distillation
+from bistil_ray.train.objectives import Distillation, TextBesides
 from bistil_ray.train.phase import Batch, Phase
 from bistil_ray.train.pull import Pull
 
@@ -30,7 +30,9 @@ def train(folder: Path, rank: int, world: int) -> tuple[list[dict[str, float]], 
     )
     data: list[dict[str, torch.Tensor]] = torch.load(folder / "batches.pt", weights_only=True)
     pairs = align_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
-    goal = Distillation(student.train(), [teacher], pairs, WEIGHTS, TASKS["pos"])
+    # Batches of plain text ask nothing of the head.
+    labelled = Distillation(student.train(), [teacher], pairs, WEIGHTS, TASKS["pos"])
+    goal = TextBesides.of(labelled, decides=False)
 
     def mine(start: int) -> Iterator[Sequence[Batch]]:
         for batch in data[start:]:
