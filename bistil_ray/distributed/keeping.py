@@ -51,10 +51,10 @@ class KeptRun:
     """The folder of a run: found in its storage when the run begins, published there as it changes."""
 
     def __init__(self, storage: RunStorage, run: Path) -> None:
-        """Fetch the records that another machine may have left of the run at ``run``."""
+        """Fetch what another machine may have left of the run at ``run``: its records, what trackers were told."""
         self._storage, self._name = storage, run.name
         self._published = time.monotonic()
-        storage.fetch([f"{run.name}/{RESULTS}"])
+        storage.fetch([f"{run.name}/{RESULTS}", f"{run.name}/trackers"])
 
     def fetch_result(self, step: str) -> None:
         """Bring the result of a finished step here, and what it reported."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bistil_ray.cli.commands.plan_view import plan_data
 from bistil_ray.config import RunConfig
 from bistil_ray.dashboard.files import open_run_files
 from bistil_ray.dashboard.gather import RunReader
@@ -39,6 +40,8 @@ def test_everything_is_found_in_the_bucket_by_a_machine_without_a_working_copy(
     assert not outcome.failed
     monkeypatch.setenv("BISTIL_RAY_CACHE", str(tmp_path))
     elsewhere = storage_at(config.storage)
+    planned = plan_data(plan, config, elsewhere.folder / "away")
+    assert len(planned["done"]) == len(plan) and planned["run"] == place_of_run(config)
     assert len(elsewhere.finished([f"steps/{step.key}" for step in plan])) == len(plan)
     elsewhere.fetch(["away"])
     run = elsewhere.folder / "away"
@@ -75,3 +78,5 @@ def test_a_machine_that_comes_later_runs_nothing_again(
     assert set(again.states.values()) == {("done", "")}
     assert read_records(again.run) == before
     assert not list(storage_at(config.storage).folder.glob("steps/*/blocks"))
+    told = (again.run / "trackers" / "tensorboard.txt").read_text().split()
+    assert told and len(told) == len(set(told)), "trackers are told nothing twice"
