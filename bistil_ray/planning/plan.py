@@ -160,7 +160,9 @@ def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) ->
     needs = sfts_of(sfts, config.taught_in)
     taught = add(taught_step(config, facts.task, teacher, needs))
     scored = {
-        lang: add(evaluate_step(config, facts.task, lang, {"task_teacher": taught} | sfts_of(sfts, [lang])))
+        lang: add(
+            evaluate_step(config, facts.task, lang, {"task_teacher": taught} | sfts_of(sfts, [config.source, lang]))
+        )
         for lang in config.langs
     }
     return _Ground(teacher, packs, sfts, taught, scored)
@@ -205,6 +207,6 @@ def _add_tuned_teacher(config: RunConfig, facts: Facts, ground: _Ground, density
     needs = sfts_of(ground.sfts, config.taught_in)
     tuned = add(task_teacher_step(config, facts.task, ground.teacher, needs, density, seed))
     for lang in config.langs:
-        needs = {"task_teacher": tuned, "evaluate": ground.scored[lang]} | sfts_of(ground.sfts, [lang])
+        needs = {"task_teacher": tuned, "evaluate": ground.scored[lang]} | sfts_of(ground.sfts, [config.source, lang])
         if tuned != ground.taught:
             add(evaluate_step(config, facts.task, lang, needs))

@@ -70,9 +70,9 @@ def tuned_student_step(config: RunConfig, task: TaskFacts, student: Step, densit
 def evaluate_step(config: RunConfig, task: TaskFacts, lang: str, needs: Mapping[str, Step]) -> Step:
     """The undistilled task teacher's scores on one language, or those of a student of several teachers.
 
-    ``needs`` holds ``task_teacher``, the language's SFT if the teacher is adapted to it, for a teacher tuned otherwise
-    than the one that students learn from ``evaluate``: the scores of that one, and for a student of several teachers
-    ``student`` and, if they are known, the scores of the language's own teacher in ``evaluate``.
+    ``needs`` holds ``task_teacher``, the SFTs of source and language if it is adapted to them, for a teacher tuned
+    otherwise than the one that students learn from ``evaluate``: the scores of that one, and for a student of several
+    teachers ``student`` and, if they are known, the scores of the language's own teacher in ``evaluate``.
     """
     phase = config.finetune if "student" in needs else config.teach
     settings = _task_settings(config, task) | {"lang": lang, "max_length": phase.max_length}

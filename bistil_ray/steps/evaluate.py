@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.language_tokenizers import copy_tokenizers
-from ..sparse.delta import apply_delta
 from ..storage import read_result, replacing
+from ..teachers.adapted import adapted
 from .context import Context, Job
 from .labelled import task_of
 from .scoring import make_record, score
@@ -18,15 +18,17 @@ from .task_teacher import language_sfts, load_task_teacher
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
-    """Score the teacher; its record stands beside those of its students."""
-    taught = read_result(job.needs["task_teacher"])
+    """Score the teacher, in each language under its SFT; its record stands beside those of its students."""
+    taught, languages = read_result(job.needs["task_teacher"]), (job.settings["source"], job.settings["lang"])
     model, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
-    for sft in language_sfts(job, model, [job.settings["lang"]]):
-        apply_delta(model, sft)
+    speakers = dict.fromkeys(languages, model)
+    if sfts := language_sfts(job, model, languages):
+        speakers = {lang: adapted(model, sft) for lang, sft in zip(languages, sfts, strict=True)}
+        model = speakers[job.settings["lang"]]
         with replacing(job.folder / "model") as temporary:
             model.save_pretrained(temporary)
             copy_tokenizers(folder, temporary)
         folder = job.folder / "model"
-    scores = score(model.to(context.device), folder, job)
+    scores = score({lang: speaker.to(context.device) for lang, speaker in speakers.items()}, folder, job)
     more = {"tokens": taught["tokens"], "seconds": taught["seconds"]}
     return {"record": make_record(job, model, folder, scores, more), "details": scores["details"]}

@@ -158,7 +158,7 @@ def _finish(
     with replacing(model_folder) as folder:
         student.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    scores = score(student, model_folder, job)
+    scores = score(dict.fromkeys((settings["source"], settings["lang"]), student), model_folder, job)
     more = {
         "tokens": distilled["tokens"] + tuning.tokens,
         "seconds": distilled["seconds"] + tuning.seconds,

@@ -22,10 +22,11 @@ from .labelled import labelled_examples, task_of
 PREDICTIONS = "predictions.jsonl"
 
 
-def score(model: PreTrainedModel, folder: Path, job: Job) -> dict[str, Any]:
+def score(speakers: Mapping[str, PreTrainedModel], folder: Path, job: Job) -> dict[str, Any]:
     """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given.
 
-    ``folder`` holds its tokenizers. What it says of the test set is kept in ``predictions.jsonl``, a line an example.
+    ``speakers`` is the model as it reads each of the two languages, ``folder`` holds its tokenizers. What it says of
+    the test set is kept in ``predictions.jsonl``, a line an example.
     """
     task, labels = task_of(job), job.settings["labels"]
     scores: dict[str, Any] = {"source_score": None, "validation_score": None}
@@ -33,7 +34,8 @@ def score(model: PreTrainedModel, folder: Path, job: Job) -> dict[str, Any]:
         if name not in job.inputs:
             continue
         gold = labelled_examples(job, name)
-        tokenizer = tokenizer_for(folder, job.settings["lang" if name == "test" else "source"])
+        language = job.settings["lang" if name == "test" else "source"]
+        model, tokenizer = speakers[language], tokenizer_for(folder, language)
         longest = job.settings["max_length"]
         predicted = task.predict(model, tokenizer, gold, model_labels(model) if labels else (), longest)
         found = task.compare(gold, predicted)

@@ -7,6 +7,7 @@ stays where it is and the result points to it. A given SFT of the task becomes a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def load_task_teacher(step: Path, head: str) -> tuple[PreTrainedModel, Path]:
     return load_model(head, folder), folder
 
 
-def language_sfts(job: Job, model: PreTrainedModel, languages: list[str]) -> list[SparseDelta]:
+def language_sfts(job: Job, model: PreTrainedModel, languages: Iterable[str]) -> list[SparseDelta]:
     """Read the language SFTs that a step needs (roles ``sft-<lang>``), named as in ``model``; none if it needs none."""
     return [
         fit_delta(load_delta(sft_folder(job.needs[f"sft-{lang}"])), model, f"the SFT of {lang}")

@@ -140,7 +140,7 @@ def _under_teacher(
     languages = dict.fromkeys((*config.taught_in, target))
     sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
     taught = taught_step(config, data, facts, sfts_of(sfts, config.taught_in))
-    scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [target])})
+    scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [config.source, target])})
     taken = given_student_step(given, shape, config.distil.layer_choice, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
     if config.corpora:

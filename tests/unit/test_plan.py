@@ -85,7 +85,7 @@ def test_teachers_are_adapted_to_each_language_once() -> None:
     assert plan.by_kind()["adapt"] == 2 * 4 and plan.by_kind()["pack"] == 3 + 4
     needs = {step.kind: set(step.needs) for step in plan if step.about.get("lang") == "sw"}
     assert needs["distil"] == {"pack", "sft-en", "sft-sw"}
-    assert needs["evaluate"] == {"task_teacher", "sft-sw"}
+    assert needs["evaluate"] == {"task_teacher", "sft-en", "sft-sw"}
     assert needs["finetune"] == {"student", "task_teacher", "evaluate", "sft-en"}
     plus = make_plan(config(adapt={"enabled": True}, recipes=["bistil+"]), facts())
     needs = {step.kind: set(step.needs) for step in plus if step.about.get("lang") == "sw"}

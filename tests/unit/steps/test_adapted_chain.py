@@ -16,7 +16,10 @@ from bistil_ray.planning.plan import Plan, make_plan
 from bistil_ray.sparse.convert import write_composable
 from bistil_ray.sparse.delta import apply_delta
 from bistil_ray.sparse.files import load_delta
+from bistil_ray.steps.context import Job
 from bistil_ray.steps.local import run_here
+from bistil_ray.steps.scoring import score
+from bistil_ray.storage import read_result
 
 FEW = "{enabled: true, dense_steps: 6, sparse_steps: 6, batch_size: 8, lr: 0.01, precision: fp32, density: 0.1}"
 
@@ -57,6 +60,19 @@ def test_the_teacher_is_scored_under_the_sft_of_the_language(plan_for: Callable[
     apply_delta(expected, load_delta(place(plan, work, "adapt", lang="sw") / "sft"))
     for name, value in expected.named_parameters():
         assert torch.equal(scored[name], value), name
+
+
+def test_the_source_is_read_under_its_own_sft(plan_for: Callable[..., Plan], work: Path, tmp_path: Path) -> None:
+    plan = plan_for(f"adapt={FEW}")
+    (step,) = (step for step in plan if step.kind == "evaluate")
+    model = load_model("token-classification", place(plan, work, "task-teacher") / "model")
+    apply_delta(model, load_delta(place(plan, work, "adapt", lang="en") / "sft"))
+    tokenizers = place(plan, work, "task-teacher") / "model"
+    job = Job("evaluate", step.settings, step.inputs, {}, tmp_path)
+    expected = score({"en": model, "sw": model}, tokenizers, job)
+    record = read_result(place(plan, work, "evaluate"))["record"]
+    assert record["validation_score"] == expected["validation_score"]
+    assert record["source_score"] == expected["source_score"]
 
 
 def test_the_task_is_learned_on_top_of_the_source_sft_which_stays_apart(
