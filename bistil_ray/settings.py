@@ -80,14 +80,14 @@ class Distillation(Optimisation):
     attention_weight: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the distance of attention maps in the loss."""
     logit_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Recipe bistil: weight of the distance from the teacher's predictions of corrupted tokens in the loss."""
+    """Recipes bistil, bistil+, nodistil: weight of the distance from the teacher's predictions of corrupted tokens."""
     label_weight: Annotated[float, Field(ge=0)] = 0.0
-    """Recipe bistil: weight of the corrupted tokens themselves (masked language modelling) in the loss."""
+    """The same recipes: weight of the corrupted tokens themselves (masked language modelling) in the loss."""
     temperature: Annotated[float, Field(gt=0)] = 2.0
     """Of both softmaxes in the loss between predictions."""
     layer_choice: Literal["regular", "bottom", "top", "distilbert"] | tuple[NonNegativeInt, ...] = "regular"
-    """Which of the teacher's layers the student starts from: the last of each group, the first ones, the last ones, or
-    these, counted from 0."""
+    """Which of the teacher's layers students of bistil, bistil+ and nodistil start from: the last of each group, the
+    first ones, the last ones, evenly from the first to the last (distilbert), or these, counted from 0."""
     embedding_rank: PositiveInt | None = None
     """Factorise the embeddings to so many dimensions: most of a small student's size is in them."""
     relation_heads: PositiveInt | None = None

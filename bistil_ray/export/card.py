@@ -12,7 +12,7 @@ import yaml
 from ..inputs import display_names
 from ..languages import language_name
 from ..results.records import Record
-from .description import METHODS, TASKS, data_used, settings_used
+from .description import TASKS, data_used, method_of, settings_used
 from .heads import Head, head_of, read_config
 from .markdown import code, words
 from .origin import Origin
@@ -65,7 +65,7 @@ def model_card(
             "## Scores",
             scores_beside_peers(origin),
             "## How it was made",
-            f"{METHODS[record.recipe]}\n\n{settings_used(origin)}",
+            f"{method_of(origin)}\n\n{settings_used(origin)}",
             "## Data and licences",
             data_used(origin, licence),
         ]

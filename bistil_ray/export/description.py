@@ -20,19 +20,19 @@ TASKS: Mapping[str, str] = {
     "sentiment": "sentiment",
 }
 """What the tasks are called in full, by their names in configurations."""
-_LABELS = "It was then sparsely fine-tuned on the task by the labels alone."
+_LABELS = "It was then {tuned} on the task by the labels alone."
+_PHASE_1 = "Phase 1: it learned the teacher's hidden states and attention maps on plain text of both languages."
 _BISTIL = (
-    "Phase 1 (BISTIL): a student with some of the teacher's layers, and its vocabulary cut to the two languages, "
-    "learned the teacher's hidden states and attention maps on plain text of both languages. Phase 2: it was "
-    "sparsely fine-tuned on the task (LT-SFT) under the task-tuned teacher, whose hidden states, attention maps "
-    "and logits it learned."
+    "BISTIL: a student with some of the teacher's layers, and its vocabulary cut to the two languages. {phase_1} Phase "
+    "2: it was {tuned} on the task under the task-tuned teacher, whose hidden states, attention maps and logits it "
+    "learned."
 )
 METHODS: Mapping[str, str] = {
     "bistil": _BISTIL,
     "bistil+": f"{_BISTIL} Unlike in BISTIL, half of the batches were plain text of the target language.",
     "nodistil": (
-        "A baseline: phase 1 as in BISTIL (hidden states and attention maps of the teacher on plain text of both "
-        f"languages). {_LABELS}"
+        "A baseline: a student with some of the teacher's layers, and its vocabulary cut to the two languages, as of "
+        f"BISTIL. {{phase_1}} {_LABELS}"
     ),
     "minilmv2": f"A baseline: random weights that learned relations of the teacher's attention (MiniLMv2). {_LABELS}",
     "distilmbert": f"A baseline: distilled with DistilmBERT's mix of losses from every second layer. {_LABELS}",
@@ -46,6 +46,15 @@ METHODS: Mapping[str, str] = {
 }
 
 
+def method_of(origin: Origin) -> str:
+    """Say how the model was made, for readers of its card."""
+    record, config = origin.record, origin.config
+    return METHODS[record.recipe].format(
+        phase_1="Phase 1 was left out." if config is not None and not config.distil.steps else _PHASE_1,
+        tuned="fine-tuned with all of its parameters" if record.density == 1 else "sparsely fine-tuned (LT-SFT)",
+    )
+
+
 def settings_used(origin: Origin) -> str:
     """List the settings that the model was made with, as Markdown."""
     record, config = origin.record, origin.config
@@ -53,7 +62,7 @@ def settings_used(origin: Origin) -> str:
     if record.density is not None:
         items.append(f"density {record.density:g}: the share of the encoder that fine-tuning could change")
     if config is not None:
-        items += _phases(config, record.recipe)
+        items += _phases(config, record.recipe, record.density)
     if record.tokens is not None and record.seconds is not None:
         items.append(f"{record.tokens:,} tokens trained on, in {record.seconds / 3600:.2f} hours")
     items.append(f"step `{record.step}`, finished {record.time}")
@@ -81,7 +90,7 @@ def data_used(origin: Origin, licence: str) -> str:
     )
 
 
-def _phases(config: RunConfig, recipe: str) -> list[str]:
+def _phases(config: RunConfig, recipe: str, density: float | None) -> list[str]:
     teach, text = config.teach, config.distil
     epochs = f"{teach.epochs:g} epochs" + ("" if teach.density is None else f" and {teach.sparse_epochs:g} sparse ones")
     items = [f"task teacher: {epochs} of batches of {teach.batch_size}, learning rate {teach.lr:g}"]
@@ -91,11 +100,14 @@ def _phases(config: RunConfig, recipe: str) -> list[str]:
     tune = phase_2_settings(made, config.finetune)
     if config.adapt.enabled or config.language_sfts:
         items.append("the teacher was adapted to each language by sparse fine-tuning (LT-SFT)")
+    first = (
+        f"{text.steps:,} steps of {text.batch_size} blocks of {config.packing.length} tokens, learning rate {text.lr:g}"
+    )
+    chosen = f"{tune.dense_epochs:g} epochs to choose the parameters and {tune.sparse_epochs:g} to tune them"
     items += [
         f"vocabulary: tokens of a frequency of {config.vocabulary.threshold:g} or more in either language",
-        f"phase 1: {text.steps:,} steps of {text.batch_size} blocks of {config.packing.length} tokens, learning rate "
-        f"{text.lr:g}",
-        f"phase 2: {tune.dense_epochs:g} epochs to choose the parameters and {tune.sparse_epochs:g} to tune them, "
+        f"phase 1: {first if text.steps else 'left out, the student went into phase 2 as it was built'}",
+        f"phase 2: {f'{tune.sparse_epochs:g} epochs, all parameters' if density == 1 else chosen}, "
         f"batches of {tune.batch_size}, learning rate {tune.lr:g}"
         + (f", temperature {tune.temperature:g}" if made.under_teacher else "")
         + (f", {tune.text_share:.0%} of the batches plain text of the target language" if tune.text_share else ""),

@@ -14,7 +14,7 @@ EPILOG = "Example: bistil-ray dashboard runs/mine --serve"
 
 def dashboard(
     run: Annotated[str, typer.Argument(help="A run's folder, here or behind s3:// or gs://, or its results.jsonl.")],
-    out: Annotated[str, typer.Option(help="The file to write.")] = "report.html",
+    out: Annotated[str, typer.Option(help="The file to write, from the folder you are in.")] = "report.html",
     serve: Annotated[bool, typer.Option("--serve", help="Show the page on this machine and follow the run.")] = False,
     port: Annotated[int, typer.Option(help="Where to serve: http://127.0.0.1:<port>/.", min=0, max=65535)] = 8270,
 ) -> None:

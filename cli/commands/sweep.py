@@ -51,11 +51,13 @@ def sweep(
     workers: Annotated[int | None, typer.Option(help="Training processes for each step.")] = None,
     gpus_per_worker: Annotated[
         float | None,
-        typer.Option(help="GPUs for each worker, may be a fraction; if not given one, or what steps turn out to need."),
+        typer.Option(
+            help="GPUs for each worker, may be a fraction. Not given: one, then what steps were measured to need."
+        ),
     ] = None,
     address: Annotated[str | None, typer.Option(help="A running Ray cluster to join.")] = None,
     max_parallel: Annotated[
-        int | None, typer.Option(help="At most so many steps side by side; beside GPUs as many packs again.")
+        int | None, typer.Option(help="Most steps side by side; beside those on GPUs as many packs may run.")
     ] = None,
     share_teacher: Annotated[
         bool | None,

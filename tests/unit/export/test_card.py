@@ -122,3 +122,16 @@ def test_a_model_on_the_hub_is_loaded_from_there() -> None:
         assert 'snapshot_download("me/mine")' in program(head, "me/mine", "model.onnx")
         assert '"me/mine"' in program(head, "me/mine") and THIS_FOLDER not in program(head, "me/mine")
     assert "import bistil_ray.models.parser" in program(PARSER)
+
+
+def test_what_was_left_out_is_not_said_to_have_been_done(folder: Path, record: Callable[..., Record]) -> None:
+    def card(density: float, steps: int) -> str:
+        student = record("finetune-1", recipe="bistil+", density=density)
+        return model_card(folder, Origin(student, [student], config(distil={"steps": steps})))
+
+    paper, alone = card(0.08, 1000), card(1.0, 0)
+    assert "learned the teacher's hidden states and attention maps on plain text" in paper
+    assert "sparsely fine-tuned (LT-SFT)" in paper and "epochs to choose the parameters" in paper
+    assert "Phase 1 was left out" in alone and "phase 1: left out" in alone
+    assert "plain text of both languages" not in alone
+    assert "LT-SFT" not in alone and "epochs, all parameters" in alone
