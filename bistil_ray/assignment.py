@@ -29,10 +29,10 @@ def parse_assignment(text: str) -> dict[str, str]:
     return places
 
 
-def language_of(body: str, places: Mapping[str, str]) -> str:
-    """Give a language that has the teacher at the place ``body``."""
+def language_of(body: str, places: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Give a language that has the teacher at the place, or of the name, ``body``; ``names`` are those of places."""
     for lang, place in places.items():
-        if place == body:
+        if body in (place, names[place]):
             return lang
     raise ConfigError(f"--body {body!r} is none of --teachers: allowed are {', '.join(dict.fromkeys(places.values()))}")
 

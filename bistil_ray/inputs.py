@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from transformers import PreTrainedConfig
+
 from .assignment import check_predictions
 from .config import RunConfig
 from .data.batches import length_of
@@ -16,6 +18,7 @@ from .data.fingerprint import content_fingerprint
 from .errors import ConfigError, DataError
 from .facts import Facts, Input, TaskFacts, TeacherFacts
 from .feasibility import check_merged_students, check_students
+from .languages import parse_language
 from .models.families import family_of
 from .models.heads import check_labels
 from .models.hub import locate_model, locate_sft
@@ -23,7 +26,7 @@ from .models.language_tokenizers import tokenizer_folders, tokenizer_for
 from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
 from .planning.text_steps import Shape
 from .recipes import MERGEDISTILL
-from .sparse.given import is_sft
+from .sparse.given import is_sft, language_told
 from .storage import absolute
 from .tasks.registry import TASKS
 from .tasks.task import read_labelled
@@ -85,10 +88,11 @@ def look_at_task(config: RunConfig) -> TaskFacts:
     return TaskFacts(files, _train_tokens(config, train, labels), labels, _given_task_teachers(config, labels))
 
 
-def look_at_student(place: str) -> tuple[Input, Shape]:
-    """Check a phase-1 student and all of its tokenizers; give it and its shape."""
+def look_at_student(place: str, lengths: Mapping[str, int]) -> tuple[Input, Shape]:
+    """Check a phase-1 student and all of its tokenizers, and ``lengths`` as of a teacher; give it and its shape."""
     folder = locate_model(place, "--student")
     facts = [check_teacher(folder, tokenizer) for tokenizer in tokenizer_folders(folder)][0]
+    _check_lengths(facts, place, lengths)
     return Input(str(folder), content_fingerprint(str(folder))), Shape(facts.num_hidden_layers, facts.hidden_size)
 
 
@@ -108,6 +112,10 @@ def look_at_language_sfts(config: RunConfig) -> dict[str, Input]:
     if missing:
         raise ConfigError(f"language_sfts have none for {missing[0]!r}: they name {', '.join(given)}")
     places = {lang: locate_sft(given[lang], "language_sfts") for lang in languages}
+    for lang, place in places.items():
+        told = language_told(place)
+        if told is not None and parse_language(told) != lang:
+            raise ConfigError(f"language_sfts has {given[lang]} for {lang!r}, but it is the SFT of {told!r}")
     return {lang: Input(str(place), content_fingerprint(str(place))) for lang, place in places.items()}
 
 
@@ -125,11 +133,7 @@ def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str
     """
     folder = locate_model(place, flag)
     facts = check_teacher(folder)
-    positions = family_of(facts).longest_text(facts)
-    for key, length in lengths.items():
-        if length > positions:
-            to_set = key if key.startswith("--") else f"--set {key}"
-            raise ConfigError(f"{key} is {length}, but {place} sees at most {positions} tokens: {to_set}={positions}")
+    _check_lengths(facts, place, lengths)
     return TeacherFacts(
         name=name,
         model=Input(str(folder), content_fingerprint(str(folder))),
@@ -140,6 +144,14 @@ def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str
         vocab_size=facts.vocab_size,
         family=facts.model_type,
     )
+
+
+def _check_lengths(facts: PreTrainedConfig, place: str, lengths: Mapping[str, int]) -> None:
+    positions = family_of(facts).longest_text(facts)
+    for key, length in lengths.items():
+        if length > positions:
+            to_set = key if key.startswith("--") else f"--set {key}"
+            raise ConfigError(f"{key} is {length}, but {place} sees at most {positions} tokens: {to_set}={positions}")
 
 
 def look_at_tokenizer(place: str) -> Input:

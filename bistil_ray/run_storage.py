@@ -94,7 +94,9 @@ class RunStorage:
         base = self.place.partition("?")[0] if "://" in place else str(self.folder)
         path = place.partition("?")[0]
         _, mark, inside = path.rpartition("/steps/")
-        return f"steps/{inside}" if mark and not path.startswith(base) else path.removeprefix(base).strip("/")
+        if mark and not path.startswith(f"{base.rstrip('/')}/"):
+            return f"steps/{inside}"
+        return path.removeprefix(base).strip("/")
 
     def place_of(self, path: Path | str) -> str:
         """Give the place that means the same on every machine: the path itself or, in a bucket, its URI."""
@@ -151,7 +153,7 @@ class RunStorage:
     def _is_stale(self, name: str) -> bool:
         parts = name.split("/")
         replaced = parts[1] == "best" and (self.folder / "/".join(parts[:3])).is_dir()
-        return replaced or "checkpoints" in parts
+        return replaced or "checkpoints" in parts[2:]
 
     def _transfer(self, move: Callable[[str], None], names: Sequence[str]) -> None:
         """Move files side by side, and completion markers only when all others have arrived."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from bistil_ray.inputs import display_names
+
 
 def write_run(
     folder: Path,
@@ -25,7 +27,8 @@ def write_run(
 ) -> Path:
     """Write a run of made-up scores; with ``done``, that many steps are done, the next failed and two more run."""
     chance = random.Random(0)
-    run, steps = folder / "made-up", _steps(langs, teachers, layers, densities, recipes, seeds)
+    names = list(display_names(teachers).values())
+    run, steps = folder / "made-up", _steps(langs, names, layers, densities, recipes, seeds)
     config = {"langs": list(langs), "source": "en", "teachers": list(teachers), "task": "ner", "storage": str(folder)}
     files = {"config.yaml": yaml.safe_dump(config), "plan.json": json.dumps({"steps": list(steps.values())})}
     states, records = {}, []

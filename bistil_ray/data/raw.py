@@ -164,7 +164,7 @@ def _jsonl_rows(uri: str, tally: Counter[str]) -> Iterator[Row]:
         for line in filter(bytes.strip, _lines(stream)):
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if isinstance(row, dict):
                 yield row

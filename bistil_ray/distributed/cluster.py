@@ -39,7 +39,8 @@ BYTES_BESIDE = 12
 class Resources:
     """What a cluster has.
 
-    ``memory`` is that of the smallest node, in bytes; ``node_cpus`` its cores, among nodes with GPUs if there are any.
+    ``memory`` is that of the smallest node, in bytes; ``node_cpus`` the cores of the largest, among those with GPUs if
+    there are any.
     """
 
     cpus: float
@@ -130,7 +131,7 @@ def _resources() -> Resources:
     total = ray.cluster_resources()
     memory = min((node.get("memory", 0.0) for node in nodes if node.get("CPU")), default=0.0)
     cores = [node["CPU"] for node in nodes if node.get("CPU") and (node.get("GPU") or not total.get("GPU"))]
-    return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory, min(cores, default=0.0))
+    return Resources(total.get("CPU", 0.0), total.get("GPU", 0.0), len(nodes), memory, max(cores, default=0.0))
 
 
 def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[Slot, int]:

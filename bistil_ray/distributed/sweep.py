@@ -98,7 +98,7 @@ def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Bod
     storage = storage_at(config.storage)
     kept, steps_folder, records = KeptRun(storage, run), run.parent / "steps", RecordFile(run / RESULTS)
     status = StatusFile(run / "status.json", (step.key for step in plan))
-    trackers = Trackers(config.tracking, run)
+    trackers = Trackers(config.tracking, run, kept.fetch_result)
 
     def outcome(step: Step, state: str, reason: str) -> None:
         status.change(step.key, state, reason)

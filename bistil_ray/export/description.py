@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from ..config import RunConfig
 from ..languages import language_name
 from ..recipes import MERGEDISTILL, RECIPES, TEACHER, phase_2_settings
+from ..results.records import Record
+from ..settings import Distillation, Merging, Optimisation
 from .markdown import code, words
 from .origin import Origin
 
@@ -62,7 +64,7 @@ def settings_used(origin: Origin) -> str:
     if record.density is not None:
         items.append(f"density {record.density:g}: the share of the encoder that fine-tuning could change")
     if config is not None:
-        items += _phases(config, record.recipe, record.density)
+        items += _phases(config, record)
     if record.tokens is not None and record.seconds is not None:
         items.append(f"{record.tokens:,} tokens trained on, in {record.seconds / 3600:.2f} hours")
     items.append(f"step `{record.step}`, finished {record.time}")
@@ -90,26 +92,46 @@ def data_used(origin: Origin, licence: str) -> str:
     )
 
 
-def _phases(config: RunConfig, recipe: str, density: float | None) -> list[str]:
-    teach, text = config.teach, config.distil
-    epochs = f"{teach.epochs:g} epochs" + ("" if teach.density is None else f" and {teach.sparse_epochs:g} sparse ones")
-    items = [f"task teacher: {epochs} of batches of {teach.batch_size}, learning rate {teach.lr:g}"]
-    if recipe not in RECIPES:
+def _phases(config: RunConfig, record: Record) -> list[str]:
+    """Say how each training went, of those that there were."""
+    recipe, text, tune, teach = record.recipe, config.distil, config.finetune, config.teach
+    if recipe == MERGEDISTILL:
+        return [
+            f"on text: {_on_text(config.merge, config.packing.length)}",
+            f"on labels: {_tuning(record.density, tune.dense_epochs, tune.sparse_epochs)}, {_pace(tune)}",
+        ]
+    items = []
+    if recipe == TEACHER or RECIPES[recipe].under_teacher:
+        density = record.density if recipe == TEACHER else teach.density
+        own = f"{_tuning(density, teach.epochs, teach.sparse_epochs)}, {_pace(teach)}"
+        items.append(f"task teacher: {own if config.task_teacher is None else 'given'}")
+        if config.adapt.enabled or config.language_sfts:
+            items.append("the teacher was adapted to each language by sparse fine-tuning (LT-SFT)")
+    if recipe == TEACHER:
         return items
     made = RECIPES[recipe]
-    tune = phase_2_settings(made, config.finetune)
-    if config.adapt.enabled or config.language_sfts:
-        items.append("the teacher was adapted to each language by sparse fine-tuning (LT-SFT)")
-    first = (
-        f"{text.steps:,} steps of {text.batch_size} blocks of {config.packing.length} tokens, learning rate {text.lr:g}"
-    )
-    chosen = f"{tune.dense_epochs:g} epochs to choose the parameters and {tune.sparse_epochs:g} to tune them"
-    items += [
+    tune = phase_2_settings(made, tune)
+    left_out = "left out, the student went into phase 2 as it was built"
+    return [
+        *items,
         f"vocabulary: tokens of a frequency of {config.vocabulary.threshold:g} or more in either language",
-        f"phase 1: {first if text.steps else 'left out, the student went into phase 2 as it was built'}",
-        f"phase 2: {f'{tune.sparse_epochs:g} epochs, all parameters' if density == 1 else chosen}, "
-        f"batches of {tune.batch_size}, learning rate {tune.lr:g}"
+        f"phase 1: {_on_text(text, config.packing.length) if text.steps else left_out}",
+        f"phase 2: {_tuning(record.density, tune.dense_epochs, tune.sparse_epochs)}, {_pace(tune)}"
         + (f", temperature {tune.temperature:g}" if made.under_teacher else "")
         + (f", {tune.text_share:.0%} of the batches plain text of the target language" if tune.text_share else ""),
     ]
-    return items
+
+
+def _on_text(phase: Distillation | Merging, length: int) -> str:
+    return f"{phase.steps:,} steps of {phase.batch_size} blocks of {length} tokens, learning rate {phase.lr:g}"
+
+
+def _tuning(density: float | None, dense: float, sparse: float) -> str:
+    if density is None:
+        return f"{dense:g} epochs"
+    chosen = f"{dense:g} epochs to choose the parameters and {sparse:g} to tune them"
+    return f"{sparse:g} epochs, all parameters" if density == 1 else chosen
+
+
+def _pace(phase: Optimisation) -> str:
+    return f"batches of {phase.batch_size}, learning rate {phase.lr:g}"

@@ -62,7 +62,10 @@ def origin_of(folder: Path) -> Origin | None:
         return None
     for results in sorted(step.parent.parent.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
         for record in read_all_records(results):
-            if record.step == step.name:
+            if step.name in (
+                record.step,
+                Path(record.model_dir).parent.name,
+            ):  # a teacher is another step's than its scores
                 return _origin(record, results.parent)
     return None
 

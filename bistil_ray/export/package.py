@@ -15,6 +15,7 @@ from ..data.examples import Examples
 from ..errors import ModelError
 from ..models.families import family_of
 from ..models.heads import load_model, model_inputs, model_labels
+from ..models.language_tokenizers import copy_tokenizers, tokenizer_for
 from ..models.loading import load_masked_lm, load_tokenizer
 from ..storage import replacing, write_text
 from ..tasks.task import Task, score
@@ -34,7 +35,7 @@ LARGEST_DIFFERENCE = 1e-3
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to take away, with its head and tokenizer."""
+    """A model to take away, with its head and the tokenizer beside it; others may lie in its folder."""
 
     folder: Path
     head: Head
@@ -75,7 +76,7 @@ def package(
     forms = [Form("PyTorch", weights, scores=_scores(subject.model, subject, tests))]
     with replacing(out) as folder:
         folder.mkdir()
-        subject.tokenizer.save_pretrained(folder)
+        copy_tokenizers(subject.folder, folder)
         if form == "hf":
             subject.model.save_pretrained(folder)
         else:
@@ -121,6 +122,8 @@ def _scores(model: Any, subject: Subject, tests: Sequence[LabelledSet]) -> dict[
     longest = family_of(subject.model.config).longest_text(subject.model.config)
     with torch.inference_mode():
         return {
-            test.lang: score(test.task, model, subject.tokenizer, test.examples, labels, longest).score
+            test.lang: score(
+                test.task, model, tokenizer_for(subject.folder, test.lang), test.examples, labels, longest
+            ).score
             for test in tests
         }

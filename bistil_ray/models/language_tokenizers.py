@@ -20,6 +20,7 @@ from ..storage import write_json
 from .loading import load_tokenizer
 
 FILE = "languages.json"
+TOKENIZER = "tokenizer.json"
 
 
 def save_tokenizers(
@@ -69,7 +70,7 @@ def tokenizer_folders(folder: Path) -> list[Path]:
 def copy_tokenizers(source: Path, target: Path) -> None:
     """Put all tokenizers of a model's folder into that of a model with the same ids."""
     described = _described(source)
-    if described is None or described["merged_tokenizer"]:
+    if described is None or (source / TOKENIZER).is_file():  # beside the model lies one for all, or the chosen one
         load_tokenizer(source).save_pretrained(target)
     if described is not None:
         shutil.copytree(source / "tokenizers", target / "tokenizers")

@@ -51,7 +51,7 @@ def setting_cells(record: Record) -> dict[str, str]:
     return {
         "recipe": record.recipe,
         ASSIGNMENT: record.assignment or "-",
-        "teacher": record.teacher.rstrip("/").rsplit("/", 1)[-1],
+        "teacher": record.teacher,
         "shape": f"{record.layers} x {record.hidden}",
         "density": "-" if record.density is None else f"{record.density:g}",
         "seed": str(record.seed),

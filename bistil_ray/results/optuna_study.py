@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from ..errors import ConfigError, StorageError
 from .records import Record
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.distributions import BaseDistribution
 
 FLAG = "--to-optuna"
+CHOICES = ("teacher", "recipe")
 PARAMETERS = ("teacher", "recipe", "layers", "hidden", "density", "seed")
 ATTRIBUTES = (
     "step", "metric", "validation_score", "teacher_score", "retention", "agreement", "source_score", "params", "bytes",
@@ -53,7 +56,7 @@ def write_studies(records: Iterable[Record], run: Path, storage: str) -> dict[st
 def _write_study(name: str, records: Sequence[Record], space: Mapping[str, BaseDistribution], storage: Any) -> int:  # noqa: ANN401
     import optuna
 
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    study = _study_of(name, space, storage)
     there = {trial.user_attrs.get("step") for trial in study.get_trials(deepcopy=False)}
     new = [record for record in records if record.step not in there]
     for record in new:
@@ -71,6 +74,21 @@ def _write_study(name: str, records: Sequence[Record], space: Mapping[str, BaseD
     return len(new)
 
 
+def _study_of(name: str, space: Mapping[str, BaseDistribution], storage: Any) -> Study:  # noqa: ANN401
+    """Open a study; one of other choices, which all trials must share, is begun anew if its trials are all students."""
+    import optuna
+
+    make = partial(optuna.create_study, storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    study = make()
+    trials = study.get_trials(deepcopy=False)
+    if all(trial.distributions.get(key, space[key]) == space[key] for trial in trials for key in CHOICES):
+        return study
+    if not all("step" in trial.user_attrs for trial in trials):
+        raise StorageError(f"study {name} lacks choices that the run has, and has trials that are none of its students")
+    optuna.delete_study(study_name=name, storage=storage)
+    return make()
+
+
 def _space(records: Sequence[Record], planned: Sequence[Mapping[str, Any]]) -> dict[str, BaseDistribution]:
     """Give what each setting may be, over the whole run: all trials of a study must be of one space."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -81,7 +99,7 @@ def _space(records: Sequence[Record], planned: Sequence[Mapping[str, Any]]) -> d
     }
     space: dict[str, BaseDistribution] = {}
     for key, found in values.items():
-        if key in ("teacher", "recipe"):
+        if key in CHOICES:
             space[key] = CategoricalDistribution(sorted(found))
         elif found:
             low, high = min(found), max(found)

@@ -60,7 +60,7 @@ def save_delta(delta: SparseDelta, folder: str | Path) -> None:
 def load_delta(folder: str | Path) -> SparseDelta:
     """Read an SFT from ``folder``; ModelError for files that are missing, foreign or damaged."""
     folder = Path(folder)
-    known = _read_meta(folder / META_FILE)
+    known = read_meta(folder / META_FILE)
     file = folder / WEIGHTS_FILE
     if not file.is_file():
         raise ModelError(f"no SFT in {folder}: {WEIGHTS_FILE} is missing")
@@ -107,7 +107,8 @@ def _check_meta(meta: Mapping[str, Any], place: str) -> None:
         raise ModelError(f"{place} does not say its {', '.join(missing)}")
 
 
-def _read_meta(file: Path) -> dict[str, Any]:
+def read_meta(file: Path) -> dict[str, Any]:
+    """Read what an SFT says of itself; ModelError where it says too little, or is of another format."""
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:

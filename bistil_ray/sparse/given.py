@@ -13,12 +13,17 @@ from ..models.families import family_of
 from ..models.hub import locate_sft
 from .convert import FILE_NAME, read_composable
 from .delta import SparseDelta, extract_delta
-from .files import META_FILE, load_delta
+from .files import META_FILE, load_delta, read_meta
 
 
 def is_sft(folder: str | Path) -> bool:
     """Tell whether a folder holds an SFT, in this tool's format or composable-sft's."""
     return any((Path(folder) / name).is_file() for name in (META_FILE, FILE_NAME))
+
+
+def language_told(folder: Path) -> str | None:
+    """Give the language that an SFT of this tool's format says it is of; None where it says nothing."""
+    return read_meta(folder / META_FILE).get("language") if (folder / META_FILE).is_file() else None
 
 
 def load_sft(place: str, flag: str, meta: Mapping[str, Any]) -> SparseDelta:

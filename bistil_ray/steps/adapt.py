@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 
 from ..data.fingerprint import content_fingerprint
 from ..data.masking import MaskingVocabulary
-from ..errors import ModelError
 from ..models.families import family_of
 from ..models.freeze import freeze
 from ..models.loading import load_masked_lm, load_tokenizer
@@ -95,8 +94,6 @@ def _take_given(job: Job) -> dict[str, Any]:
     sft = load_sft(place, "language_sfts", {"language": lang})
     fitting = in_differences(fit_delta(sft, teacher, place), teacher)
     meta = _meta(job, density=fitting.parameters / sum(value.numel() for value in teacher.base_model.parameters()))
-    if sft.meta["language"] != lang:
-        raise ModelError(f"language_sfts gives {place} for {lang!r}, but it is the SFT of {sft.meta['language']!r}")
     if sft.meta.get("base_fingerprint", meta["base_fingerprint"]) != meta["base_fingerprint"]:
         log.warning("%s was made of other files than this teacher's, of %s", place, sft.meta["base_model"])
     save_delta(replace(fitting, meta={**meta, **sft.meta}), job.folder / "sft")

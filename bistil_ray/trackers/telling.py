@@ -44,8 +44,8 @@ def check_trackers(tracking: Tracking) -> None:
 class Trackers:
     """The trackers of a run. What one was told is listed in ``<run>/trackers/<name>.txt`` and not told again."""
 
-    def __init__(self, tracking: Tracking, run: Path) -> None:
-        """Start the threads; raises ConfigError as check_trackers does."""
+    def __init__(self, tracking: Tracking, run: Path, bring: Callable[[str], None] = lambda step: None) -> None:
+        """Start the threads; ``bring`` fetches what a step reported, by its key. ConfigError as of check_trackers."""
         check_trackers(tracking)
         project = tracking.project or run.name
         ways: dict[str, Callable[[], Tell]] = {
@@ -53,7 +53,7 @@ class Trackers:
             "mlflow": lambda: open_mlflow(tracking.mlflow_uri, project, run),
             "wandb": lambda: partial(log_to_wandb, project=project, run=run),
         }
-        self._listeners = [_Listener(name, ways[name], run) for name in tracking.to]
+        self._listeners = [_Listener(name, ways[name], run, bring) for name in tracking.to]
 
     def tell(self, steps: Iterable[Step]) -> None:
         """Tell of finished steps; returns at once."""
@@ -74,9 +74,9 @@ class Trackers:
 class _Listener:
     """One tracker, in its own thread; after a failure it is told nothing more in this run."""
 
-    def __init__(self, name: str, open_tracker: Callable[[], Tell], run: Path) -> None:
+    def __init__(self, name: str, open_tracker: Callable[[], Tell], run: Path, bring: Callable[[str], None]) -> None:
         self.steps: SimpleQueue[Step | None] = SimpleQueue()
-        self._name, self._open, self._run = name, open_tracker, run
+        self._name, self._open, self._run, self._bring = name, open_tracker, run, bring
         self._ledger = run / "trackers" / f"{name}.txt"
         self._thread = threading.Thread(target=self._listen, name=f"tracker-{name}", daemon=True)
         self._thread.start()
@@ -94,6 +94,7 @@ class _Listener:
                 if step.key in told:
                     continue
                 tell = tell or self._open()
+                self._bring(step.key)
                 tell(read_finished(step, self._run.parent / "steps" / step.key, self._run.name))
                 append_line(self._ledger, step.key)
         except Exception as problem:  # whatever a tracker raises, the run goes on

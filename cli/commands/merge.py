@@ -51,9 +51,10 @@ def merge(
     }  # fmt: skip
     config = load_config(None, [*(settings or []), *chosen], flags)
     lengths = {"packing.length": config.packing.length}
-    facts = {place: look_at_teacher(place, name, lengths) for place, name in display_names(config.teachers).items()}
+    names = display_names(config.teachers)
+    facts = {place: look_at_teacher(place, name, lengths) for place, name in names.items()}
     assigned = {lang: facts[place] for lang, place in places.items()}
-    start = None if config.merge.body is None else language_of(config.merge.body, places)
+    start = None if config.merge.body is None else language_of(config.merge.body, places, names)
     shape = student_shape(assigned, start, layers, hidden)
     check_predictions(facts.values(), config.merge.top_k)
     texts = {lang: look_at_corpus(corpora, lang, config.text_column) for lang in assigned}

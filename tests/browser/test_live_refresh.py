@@ -64,6 +64,19 @@ def test_a_step_that_ends_appears_and_the_readers_place_is_kept(
     assert {address.removeprefix(dashboard.address) for address in browser.requests()} == {"", "data.json"}
 
 
+def test_a_run_that_has_died_is_told_without_a_reload(
+    browser: Any, follow: Callable[[Path], Dashboard], make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, done=13)
+    dashboard = follow(run)
+    browser.open(dashboard.address)
+    browser.until(f"{DONE_SHOWN} === '13 done'")
+    assert "nothing seems to run" not in browser.run("return document.getElementById('status').textContent")
+    # As if hours had passed since anything was written: only the time at which the page looks is another one.
+    dashboard.data = lambda data=dashboard.data: (found := data()) | {"run": found["run"] | {"written": 2e9 * 2}}
+    browser.until("document.getElementById('status').textContent.includes('nothing seems to run')")
+
+
 def test_a_server_that_has_gone_is_told(
     browser: Any, follow: Callable[[Path], Dashboard], make_run: MakeRun, tmp_path: Path
 ) -> None:

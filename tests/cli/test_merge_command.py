@@ -114,6 +114,7 @@ def test_rare_tokens_are_left_out_by_a_threshold_or_by_trimming_the_teachers_bef
         ("en={teacher}", ("--body", "elsewhere"), "--body 'elsewhere' is none of --teachers"),
         ("en={teacher}", ("--body", "{teacher}", "--hidden", "16"), "leave out --hidden or --body"),
         ("en={teacher}", ("--body", "{teacher}", "--layers", "3"), "a student of 3 layers cannot be cut"),
+        ("en={teacher}", ("--body", "{name}", "--layers", "3"), "a student of 3 layers cannot be cut"),
     ],
 )
 def test_mistakes(
@@ -121,5 +122,8 @@ def test_mistakes(
 ) -> None:
     teacher = toy_settings["teachers"][0]
     places = ("--corpora", toy_settings["corpora"], "--out", str(tmp_path / "out"), "--set", "packing.length=32")
-    words = (word.format(teacher=teacher) for word in ("merge", "--teachers", teachers, *places, *flags))
+    words = (
+        word.format(teacher=teacher, name=Path(teacher).name)
+        for word in ("merge", "--teachers", teachers, *places, *flags)
+    )
     assert says in refused(command=tuple(words))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 
-from bistil_ray.models.language_tokenizers import save_tokenizers, tokenizer_for
+from bistil_ray.models.language_tokenizers import choose_language, save_tokenizers, tokenizer_for
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.vocab.remapped import remapped_tokenizer
 from bistil_ray.vocab.union import unite
@@ -52,6 +52,14 @@ def test_finetune_and_evaluate_pick_the_tokenizer_of_each_language(
     assert scored.code == 0, scored.stderr
     score = {row["lang"]: row["score"] for row in json.loads(scored.stdout)}
     assert f"{score['sw']:.3f}" in tuned.stdout, "the score that finetune gave"
+    choose_language(out, "sw")  # as a sweep does for best/sw
+    exported = bistil(
+        "export", str(out), *data, "--langs", "en,sw", "--task", "ner", "--out", str(tmp_path / "away"), "--json"
+    )
+    assert exported.code == 0, exported.stderr
+    assert json.loads(exported.stdout)[0]["scores"] == score, "scored as it is read"
+    again = bistil("evaluate", str(tmp_path / "away"), *data, "--langs", "en,sw", "--json")
+    assert {row["lang"]: row["score"] for row in json.loads(again.stdout)} == score
     refused = bistil("evaluate", str(out), *data, "--langs", "ha")
     assert refused.code == 2 and "no tokenizer for 'ha': it has them for en, sw" in refused.stderr
 
@@ -61,6 +69,7 @@ def test_finetune_and_evaluate_pick_the_tokenizer_of_each_language(
     [
         (("--lang", "sw", "--teacher", "{teacher}"), "has several teachers, it learns from labels alone: leave out"),
         (("--lang", "sw", "--corpora", "texts"), "it learns from labels alone: leave out --corpora"),
+        (("--lang", "sw", "--set", "finetune.max_length=1024"), "finetune.max_length is 1024, but"),
         (("--lang", "ha"), "--student does not know the language 'ha': it knows en, sw"),
         (("--lang", "en", "--source", "sw", "--set", "task_sources=[sw,ha]"), "does not know the language 'ha'"),
     ],
@@ -75,4 +84,4 @@ def test_mistakes(
 
 def test_a_student_of_one_teacher_needs_it(refused: Run, bert_folder: Path, tiny_data: Path, tmp_path: Path) -> None:
     places = ("--student", str(bert_folder), "--task-data", str(tiny_data / "ner"), "--out", str(tmp_path / "out"))
-    assert "learns under its teacher: name it (--teacher)" in refused(command=("finetune", *places))
+    assert "learns under its teacher: name it (--teacher)" in refused(command=("finetune", *places, *SETTINGS))

@@ -45,6 +45,11 @@ def test_a_step_needs_no_more_cores_than_a_node_has(resources: Resources) -> Non
     assert parallel == (resources.gpus or resources.nodes)
 
 
+def test_a_small_node_beside_large_ones_makes_no_step_small() -> None:
+    slot, parallel = find_slot(Execution(), Resources(258, 0, 5, 1000 * GB, node_cpus=64), PLAN)
+    assert (slot.cpus, parallel) == (64, 4)
+
+
 def test_trials_leave_room_for_the_tasks_that_read_data() -> None:
     slot, parallel = find_slot(Execution(), cpus(2), PLAN)
     assert slot.trial_resources["CPU"] * parallel <= 2 - 0.2

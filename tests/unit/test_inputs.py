@@ -19,6 +19,8 @@ from bistil_ray.inputs import display_names, gather_facts, look_at_student, look
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.planning.plan import make_plan
 from bistil_ray.planning.text_steps import Shape
+from bistil_ray.sparse.delta import SparseDelta
+from bistil_ray.sparse.files import save_delta
 from bistil_ray.tasks.windows import cut_context
 
 
@@ -174,6 +176,16 @@ def test_one_task_teacher_is_not_enough_for_two_teachers(
     assert set(facts.task.given) == {bert_folder.name}
 
 
+def test_an_sft_of_another_language_is_refused(toy_settings: dict[str, Any], tmp_path: Path) -> None:
+    for lang in ("en", "swh"):
+        meta = {"base_model": "a", "base_fingerprint": "b", "language": lang, "density": 0.1, "method": "lt-sft"}
+        save_delta(SparseDelta({}, {}, {}, {}, meta), tmp_path / lang)
+    places = {"en": str(tmp_path / "en"), "sw": str(tmp_path / "swh")}
+    assert gather_facts(config(toy_settings, language_sfts=places)).language_sfts.keys() == {"en", "sw"}
+    with pytest.raises(ConfigError, match=r"language_sfts has .*swh for 'en', but it is the SFT of 'swh'"):
+        gather_facts(config(toy_settings, language_sfts=places | {"en": places["sw"]}))
+
+
 def test_teachers_are_called_by_their_last_name_unless_two_share_it() -> None:
     assert display_names(["a/big/", "b/small"]) == {"a/big/": "big", "b/small": "small"}
     assert display_names(["a/big", "b/big"]) == {"a/big": "a/big", "b/big": "b/big"}
@@ -181,8 +193,8 @@ def test_teachers_are_called_by_their_last_name_unless_two_share_it() -> None:
 
 def test_a_student_and_a_tokenizer_are_known_by_their_content(bert_folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(bert_folder, tmp_path / "copy")
-    student, shape = look_at_student(str(bert_folder))
-    assert (look_at_student(str(copy))[0].fingerprint, shape) == (student.fingerprint, Shape(4, 32))
+    student, shape = look_at_student(str(bert_folder), {})
+    assert (look_at_student(str(copy), {})[0].fingerprint, shape) == (student.fingerprint, Shape(4, 32))
     tokenizer = look_at_tokenizer(str(bert_folder))
     assert look_at_tokenizer(str(copy)).fingerprint == tokenizer.fingerprint
     (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text().replace("the", "thx"))

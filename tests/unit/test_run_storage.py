@@ -94,6 +94,7 @@ def test_a_place_on_another_machine_or_before_a_move_is_found_by_its_step(bucket
     moved.mkdir(parents=True)
     storage = open_storage(str(tmp_path / "moved"))
     assert storage.bring(str(moved)) == storage.bring("/gone/runs/steps/finetune-1/model") == moved
+    assert storage.bring(f"{tmp_path}/moved-from/steps/finetune-1/model") == moved
     there = open_storage(bucket).place_of("/home/ray/.cache/bistil-ray/1f/steps/finetune-1/model")
     assert there.startswith("s3://bucket/runs/steps/finetune-1/model")
 

@@ -52,7 +52,7 @@ function noStudents(run) {
 /** Say a student's settings in a few words. */
 function settingOf(student) {
   const shape = student.hidden ? `${student.layers} × ${student.hidden}` : student.layers && plural(student.layers, "layer");
-  const parts = [student.recipe, student.assignment ?? shortTeacher(student.teacher), shape];
+  const parts = [student.recipe, student.assignment ?? student.teacher, shape];
   if (student.density != null) parts.push(`density ${student.density}`);
   if (student.seed) parts.push(`seed ${student.seed}`);
   return parts.filter(Boolean).join(" · ");

@@ -79,7 +79,7 @@ function curveFigure(run, lines) {
     const place = Math.max(0, languages.indexOf(step.lang));
     const first = !met.has(step.lang);
     met.add(step.lang);
-    const title = plain(step.lang ? languageOf(run, step.lang) : shortTeacher(step.teacher) || step.kind);
+    const title = plain(step.lang ? languageOf(run, step.lang) : step.teacher || step.kind);
     const alike = run.steps.filter((other) => other.kind === step.kind && other.lang === step.lang);
     return {
       type: "scatter", mode: curve.values.length < 15 ? "lines+markers" : "lines",

@@ -136,7 +136,8 @@ function languageOf(run, code) {
   return run.run.languages[code] ?? code;
 }
 
-/** Shorten a teacher's path or hub id to its last part. */
-function shortTeacher(name) {
-  return String(name ?? "").replace(/\/+$/, "").split("/").pop();
+/** Name the run's teachers as its steps do: by the last part of their places, or the whole where two end alike. */
+function teacherNames(run) {
+  const last = run.run.teachers.map((place) => place.replace(/\/+$/, "").split("/").pop());
+  return last.map((name, at) => (last.filter((other) => other === name).length === 1 ? name : run.run.teachers[at]));
 }

@@ -48,8 +48,7 @@ function filter(run, name, title, values, changed) {
 }
 
 function nameOf(run, name, value) {
-  if (name === "lang") return languageOf(run, value);
-  return name === "teacher" ? shortTeacher(value) : String(value);
+  return name === "lang" ? languageOf(run, value) : String(value);
 }
 
 // An open list closes when one clicks or tabs elsewhere, or presses Escape.

@@ -33,7 +33,7 @@ function drawHead(run) {
   const about = [
     task && `Task: ${TASKS[task] ?? task}`,
     targets.length && `${languageOf(run, source)} to ${targets.length > 6 ? `${targets.length} languages` : listed(targets)}`,
-    teachers.length && `${plural(teachers.length, "teacher")}: ${listed(teachers.map(shortTeacher))}`,
+    teachers.length && `${plural(teachers.length, "teacher")}: ${listed(teacherNames(run))}`,
     run.students.length && plural(run.students.length, "student"),
   ];
   document.getElementById("name").textContent = name;
@@ -65,7 +65,7 @@ function drawFoot(run) {
 
 /** Fetch the data again and again; what has not changed is not drawn anew. */
 function follow(last) {
-  const unchanging = (data) => JSON.stringify({ ...data, run: { ...data.run, written: 0 } });
+  const unchanging = (data) => JSON.stringify({ ...data, run: { ...data.run, written: 0 }, alive: isAlive(data) });
   let known = unchanging(last);
   setInterval(async () => {
     if (document.hidden) return;

@@ -53,7 +53,7 @@ function importanceFigure(run, rows, names) {
 const AXES = [
   { name: "lang", title: "language", words: (run, value) => languageOf(run, value) },
   { name: "recipe", title: "recipe" },
-  { name: "teacher", title: "teacher", words: (run, value) => shortTeacher(value) },
+  { name: "teacher", title: "teacher" },
   { name: "assignment", title: "assignment" },
   { name: "layers", title: "layers" },
   { name: "hidden", title: "hidden units" },

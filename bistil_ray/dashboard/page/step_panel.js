@@ -112,13 +112,13 @@ function settingsTable(step) {
 
 /** The sweep of this run's configuration that has this step, cut down to the values that lead to it. */
 function reproduce(run, step) {
-  const same = (name) => name === step.teacher || shortTeacher(name) === shortTeacher(step.teacher);
   const { assignment } = step;
+  const lang = step.lang ?? step.settings.languages?.at(-1);
   const flags = {
     config: `${run.run.place}/config.yaml`,
     storage: "again",
-    langs: assignment ? null : step.lang ?? step.settings.languages?.at(-1),
-    teachers: assignment ? null : run.run.teachers.find(same),
+    langs: assignment || lang === run.run.source ? null : lang,
+    teachers: assignment ? null : run.run.teachers.find((_, place) => teacherNames(run)[place] === step.teacher),
     set: assignment && `merge.assignments=[{${String(assignment).replace(/=/g, ": ").replace(/,/g, ", ")}}]`,
     recipes: step.recipe ?? (assignment && "mergedistill"),
     layers: step.layers,

@@ -91,7 +91,7 @@ function heatSentence(run, languages, teachers, densities) {
     return `This run has one teacher and one density (${densities[0]}): nothing to compare here.`;
   }
   const best = languages.map(([, ofLang]) => bestOf(ofLang));
-  const wins = groupBy(best, ({ teacher, density }) => `${shortTeacher(teacher)} at density ${density}`);
+  const wins = groupBy(best, ({ teacher, density }) => `${teacher} at density ${density}`);
   const [place, won] = [...wins].sort((a, b) => b[1].length - a[1].length)[0];
   return languages.length === 1
     ? `The best student comes from ${place}.`
@@ -114,7 +114,7 @@ function heatFigure(students, teachers, densities, [low, high]) {
   return {
     traces: [{
       type: "heatmap", colorscale: "Cividis", zmin: low, zmax: high, showscale: false, xgap: 3, ygap: 3,
-      x: densities.map(String), y: teachers.map((teacher) => plain(clipped(shortTeacher(teacher)))),
+      x: densities.map(String), y: teachers.map((_, row) => row),
       z: cells.map((row) => row.map((student) => student?.score ?? null)),
       customdata: cells.map((row) => row.map((student) => student?.at)),
       text: cells.map((row) => row.map((student) => (student ? plain(settingOf(student)) : ""))),
@@ -122,7 +122,8 @@ function heatFigure(students, teachers, densities, [low, high]) {
     }],
     layout: {
       xaxis: { type: "category", title: { text: "density" }, showgrid: false, tickangle: 0, tickfont: { size: 11 } },
-      yaxis: { type: "category", showgrid: false, autorange: "reversed" },
+      yaxis: { tickvals: teachers.map((_, row) => row), ticktext: teachers.map((teacher) => plain(clipped(teacher))),
+        showgrid: false, autorange: "reversed" },
     },
   };
 }

@@ -135,3 +135,14 @@ def test_what_was_left_out_is_not_said_to_have_been_done(folder: Path, record: C
     assert "Phase 1 was left out" in alone and "phase 1: left out" in alone
     assert "plain text of both languages" not in alone
     assert "LT-SFT" not in alone and "epochs, all parameters" in alone
+
+
+def test_trainings_that_there_were_not_are_not_listed(folder: Path, record: Callable[..., Record]) -> None:
+    def card(recipe: str, **settings: Any) -> str:
+        student = record("finetune-1", recipe=recipe, density=0.08)
+        return model_card(folder, Origin(student, [student], config(**settings)))
+
+    assert "task teacher: 3 epochs" in card("bistil") and "task teacher" not in card("scratch")
+    assert "- task teacher: given" in card("bistil", task_teacher="tuned")
+    merged = card("mergedistill", merge={"steps": 777})
+    assert "- on text: 777 steps" in merged and "task teacher" not in merged and "phase 1" not in merged

@@ -50,6 +50,13 @@ def test_a_step_has_its_own_record_in_the_run_that_holds_it(storage: Path, recor
     assert origin_of(storage / "steps" / "distil-9" / "student") is None
 
 
+def test_a_model_that_other_steps_have_scored_has_their_record(storage: Path, records: Sequence[Record]) -> None:
+    scored = records[0].model_copy(update={"model_dir": str(storage / "steps" / "task-teacher-7" / "model")})
+    RecordFile(storage / "other" / "results.jsonl").append(scored)
+    found = origin_of(storage / "steps" / "task-teacher-7" / "model")
+    assert found is not None and found.record == scored
+
+
 def test_labels_are_renamed_as_in_the_run(records: Sequence[Record]) -> None:
     renaming = CONFIG.model_copy(update={"label_map": {"DATE": "O"}})
     assert Origin(records[1], records, renaming).label_map == {"DATE": "O"}

@@ -17,7 +17,7 @@ def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> Non
     assert [row["best"] for row in rows] == ["", "*", ""]
     assert rows[0]["density"] == "-"
     assert rows[1]["of teacher"] == "95%"
-    assert rows[1]["teacher"] == "big"
+    assert rows[1]["teacher"] == "models/big", "whole, since it is short where no two end alike"
 
 
 def test_the_teachers_of_each_language_are_a_column_where_a_student_has_several(make_record: MakeRecord) -> None:

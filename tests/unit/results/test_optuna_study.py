@@ -57,6 +57,21 @@ def test_what_is_there_is_not_added_again_and_what_is_new_is(
     assert trials[0].distributions == trials[1].distributions, "half a run was of the same space as the whole"
 
 
+def test_new_choices_begin_a_study_anew_and_no_trial_of_somebody_else_is_lost(
+    make_record: MakeRecord, storage: str, tmp_path: Path
+) -> None:
+    name = f"{tmp_path.name}/ner/sw"
+    records = [make_record("one")]
+    write_studies(records, tmp_path, storage)
+    records.append(make_record("two", recipe="scratch"))
+    assert write_studies(records, tmp_path, storage) == {name: 2}
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    assert [trial.user_attrs["step"] for trial in trials] == ["one", "two"]
+    optuna.load_study(study_name=name, storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(StorageError, match="trials that are none of its students"):
+        write_studies([*records, make_record("three", recipe="bistil+")], tmp_path, storage)
+
+
 def test_a_database_that_cannot_be_opened_is_told_in_a_line_without_its_password(
     make_record: MakeRecord, tmp_path: Path
 ) -> None:
