@@ -5,6 +5,7 @@ In a storage that is a folder there is nothing to do, but to look whether this n
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import ray
 import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ..errors import StorageError
 from ..results.records import RESULTS
 from ..run_storage import RunStorage, storage_at
 from ..steps.context import Context, Job
@@ -21,6 +23,8 @@ from ..storage import METRICS, RESULT
 from ..train.state import checkpoints
 from .launch import Body
 from .nodes import check_view
+
+log = logging.getLogger(__name__)
 
 
 def run_kept(job: Job, context: Context, body: Body, place: str, run: Path) -> dict[str, Any]:
@@ -61,10 +65,19 @@ class KeptRun:
         self._storage.fetch(f"steps/{step}/{file}" for file in (RESULT, METRICS))
 
     def publish(self, pause: float = 0.0) -> None:
-        """Publish the run, but not within ``pause`` seconds of the last time; Tune's own files stay here."""
-        if time.monotonic() - self._published >= pause:
+        """Publish the run, but not within ``pause`` seconds of the last time; Tune's own files stay here.
+
+        Where there is a pause, there is a next time: a bucket that is away for a while does not end the run.
+        """
+        if time.monotonic() - self._published < pause:
+            return
+        try:
             self._storage.publish(self._name, without="tune")
-            self._published = time.monotonic()
+        except StorageError as problem:
+            if not pause:
+                raise
+            log.warning("the run is published later: %s", problem)
+        self._published = time.monotonic()
 
 
 def _name(folder: Path) -> str:

@@ -63,7 +63,8 @@ def finetune(
         "task": task, "task_data": task_data, "density": density, "seed": seed,
     }  # fmt: skip
     config = load_config(None, settings or [], flags)
-    given, shape = look_at_student(student, {"finetune.max_length": config.finetune.max_length})
+    # Under its teacher it reads what that one does.
+    given, shape = look_at_student(student, {} if teacher else {"finetune.max_length": config.finetune.max_length})
     teachers = teachers_by_language(Path(given.uri))
     if teachers and (teacher is not None or corpora is not None):
         raise ConfigError(
