@@ -138,7 +138,11 @@ def test_sorting_and_leafing_show_every_student_once(look: Any, make_run: MakeRu
     assert (len(first), len(second), len({*first, *second})) == (25, 15, 40)
 
 
+@pytest.mark.parametrize(
+    "changed", [{"densities": [0.02, 0.08], "seeds": [0, 1], "layers": [1, 2]}, {"adapt": {"enabled": True}}]
+)
 def test_the_command_shown_plans_that_very_step(
+    changed: dict[str, Any],
     look: Any,
     toy_settings: dict[str, Any],
     tmp_path: Path,
@@ -149,17 +153,16 @@ def test_the_command_shown_plans_that_very_step(
     from bistil_ray.inputs import gather_facts
     from bistil_ray.planning.plan import make_plan
 
-    config = RunConfig.model_validate(
-        {**toy_settings, "name": "toy", "densities": [0.02, 0.08], "seeds": [0, 1], "layers": [1, 2]}
-    )
+    config = RunConfig.model_validate({**toy_settings, "name": "toy", **changed})
     plan, run = make_plan(config, gather_facts(config)), tmp_path / "runs" / "toy"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(to_yaml(config))
     (run / "plan.json").write_text(json.dumps(plan.to_dict()))
     browser = look(run)
     monkeypatch.chdir(tmp_path)
-    places = {step.kind: place for place, step in enumerate(plan)}  # the last of each kind
-    for kind, place in places.items():
+    # The last of each kind and language.
+    places = {(step.kind, step.about.get("lang")): place for place, step in enumerate(plan)}
+    for (kind, _), place in places.items():
         command = browser.run("openStep(arguments[0]); return document.querySelector('#step pre').textContent", place)
         capsys.readouterr()
         assert main([*shlex.split(command)[1:], "--plan", "--json"]) == 0
@@ -193,3 +196,16 @@ def test_five_thousand_students_are_no_burden(look: Any, make_run: MakeRun, tmp_
     painted = browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert painted < LATEST_PAINT
     clean(browser)
+
+
+def test_teachers_whose_places_end_alike_stay_apart(look: Any, make_run: MakeRun, tmp_path: Path) -> None:
+    browser = look(make_run(tmp_path, teachers=("a/mbert", "b/mbert"), langs=("sw",)))
+    assert (
+        browser.run("return heatCells(current.students, ['a/mbert', 'b/mbert'], [0.08]).flat().filter(Boolean).length")
+        == 2
+    )
+    layout = "heatFigure(current.students, ['a/mbert', 'b/mbert'], [0.08], [0, 1]).layout.yaxis"
+    assert browser.run(f"return {layout}.ticktext") == ["a/mbert", "b/mbert"]
+    command = "return reproduce(current, current.steps.findLast((step) => step.teacher === arguments[0]))"
+    for teacher in ("a/mbert", "b/mbert"):
+        assert f"--teachers {teacher} " in browser.run(command, teacher)
