@@ -11,13 +11,14 @@ import yaml
 
 from ..inputs import display_names
 from ..languages import language_name
+from ..models.language_tokenizers import teachers_by_language
 from ..results.records import Record
 from .description import TASKS, data_used, method_of, settings_used
 from .heads import Head, head_of, read_config
 from .markdown import code, words
 from .origin import Origin
 from .scoreboard import scores_beside_peers
-from .usage import program
+from .usage import THIS_FOLDER, program
 
 UNKNOWN = "unknown"
 _CITATIONS = """```bibtex
@@ -70,7 +71,9 @@ def model_card(
             data_used(origin, licence),
         ]
     code = program(head, repository, onnx_file)
-    parts += [forms, "## How to use it", f"```python\n{code}\n```", "## Limits", _limits(head, origin), "## Citation"]
+    spoken = _tokenizers(folder, repository)
+    parts += [forms, "## How to use it", spoken, f"```python\n{code}\n```", "## Limits", _limits(head, origin)]
+    parts.append("## Citation")
     parts += ["Please cite the authors of the methods:", _CITATIONS]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -92,6 +95,19 @@ def _front_matter(head: Head, origin: Origin | None, licence: str, onnx_file: st
         if teacher is not None:
             about["base_model"] = teacher
     return f"---\n{yaml.safe_dump(about, sort_keys=False)}---"
+
+
+def _tokenizers(folder: Path, repository: str | None) -> str:
+    """Say how the text of each language is split, where that is not the same for all."""
+    languages = teachers_by_language(folder)
+    if not languages:
+        return ""
+    place = f'"{repository}", subfolder="tokenizers/LANG"' if repository else f'"{THIS_FOLDER}/tokenizers/LANG"'
+    return (
+        f"It reads {', '.join(map(language_name, languages))}. A text is split by its language's own tokenizer, as it "
+        f"was in training and for the scores: `AutoTokenizer.from_pretrained({place})` with LANG one of "
+        f"{', '.join(languages)}, in the place of the one below."
+    )
 
 
 def _hub_id_of_teacher(origin: Origin) -> str | None:

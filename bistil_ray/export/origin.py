@@ -11,7 +11,7 @@ from ..config_sources import load_config
 from ..results.records import RESULTS, Record, read_all_records, read_records
 from ..results.tables import best_per_language
 
-CARD = "README.md"
+CARD, CONFIG = "README.md", "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Origin:
 
 
 def origin_of(folder: Path) -> Origin | None:
-    """Find the origin of ``<run>/best/<lang>`` or of a step's folder; None for a model that no run made."""
+    """Find the origin of ``<run>/best/<lang>``, of a step's folder, or of one that holds its own record; else None."""
+    if all((folder / file).is_file() for file in (RESULTS, CONFIG)):
+        return _origin(read_all_records(folder / RESULTS)[-1], folder)
     run = folder.parent.parent
     if folder.parent.name == "best" and (run / RESULTS).is_file():
         record = _copied(folder, run)
@@ -79,5 +81,5 @@ def _copied(folder: Path, run: Path) -> Record | None:
 
 
 def _origin(record: Record, run: Path) -> Origin:
-    written = run / "config.yaml"
+    written = run / CONFIG
     return Origin(record, read_records(run), load_config(str(written)) if written.is_file() else None)

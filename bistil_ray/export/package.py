@@ -15,8 +15,8 @@ from ..data.examples import Examples
 from ..errors import ModelError
 from ..models.families import family_of
 from ..models.heads import load_model, model_inputs, model_labels
-from ..models.language_tokenizers import copy_tokenizers, tokenizer_for
-from ..models.loading import load_masked_lm, load_tokenizer
+from ..models.language_tokenizers import copy_tokenizers, tokenizer_beside, tokenizer_for
+from ..models.loading import load_masked_lm
 from ..storage import replacing, write_text
 from ..tasks.task import Task, score
 from .forms import Form
@@ -55,7 +55,7 @@ class LabelledSet:
 def load_subject(folder: Path) -> Subject:
     """Load a fine-tuned model, or a masked language model, with its tokenizer; ModelError where it is none."""
     head = head_of(read_config(folder), folder)
-    return Subject(folder, head, load(head, folder), load_tokenizer(folder))
+    return Subject(folder, head, load(head, folder), tokenizer_beside(folder))
 
 
 def load(head: Head, folder: Path) -> PreTrainedModel:

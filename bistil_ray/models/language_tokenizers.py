@@ -55,6 +55,13 @@ def tokenizer_for(folder: str | Path, lang: str) -> PreTrainedTokenizerFast:
     raise ModelError(f"{folder} has no tokenizer for {lang!r}: it has them for {', '.join(described['languages'])}")
 
 
+def tokenizer_beside(folder: Path) -> PreTrainedTokenizerFast:
+    """Load the tokenizer beside a model, or that of its first language where each has its own alone."""
+    described = _described(folder)
+    alone = described is not None and not (folder / TOKENIZER).is_file()
+    return load_tokenizer(tokenizer_folders(folder)[0] if alone else folder)
+
+
 def teachers_by_language(folder: Path) -> dict[str, str]:
     """Give the name of each language's teacher; none for a model with one tokenizer."""
     described = _described(folder) or {"languages": {}}

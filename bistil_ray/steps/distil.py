@@ -20,6 +20,7 @@ from ..losses.relation import choose_relation_heads
 from ..models.families import family_of
 from ..models.layers import Alignment, LayerChoice, align_layers
 from ..models.loading import load_masked_lm, load_tokenizer
+from ..models.made_of import write_made_of
 from ..models.projection import save_projections
 from ..models.student import cut_vocabulary, vocabulary_names
 from ..planning.sharing import corrupted_share
@@ -54,8 +55,12 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if not teaching.shared:  # else another student may still be made of the teacher's weights
         round_once(teaching.models, settings["precision"])
     result = train_on_text(job, context, objective, student.model, tokenizer, corrupted_share(settings), "student")
-    if student.projections and context.rank == 0:
-        save_projections(student.projections, job.folder / "student")
+    if context.rank == 0:
+        write_made_of(
+            job.folder / "student", read_result(pack)["languages"], str(job.about.get("teacher")), student.choice
+        )
+        if student.projections:
+            save_projections(student.projections, job.folder / "student")
     return {**result, "layer_choice": student.choice}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import print_table
+from ..console import print_table, stderr
 from ..options import TASK_HELP, Quiet
 
 if TYPE_CHECKING:
@@ -45,15 +45,18 @@ def finetune(
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's record instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model and its SFT (sft/).
+    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model, its SFT and its record.
 
     With --corpora half of its batches are plain text of the language to score: it learns what its teacher makes of it.
     A student of several teachers learns from the labels alone and keeps a tokenizer for each language.
     """
+    from bistil_ray.config import to_yaml
     from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_student
     from bistil_ray.models.language_tokenizers import teachers_by_language
+    from bistil_ray.results.records import RESULTS, Record, RecordFile
+    from bistil_ray.storage import write_text
 
     from .single import new_folder
 
@@ -78,6 +81,9 @@ def finetune(
     else:
         raise ConfigError(f"--student {student!r} learns under its teacher: name it (--teacher)")
     record |= {"model_dir": str(out)}
+    # For export and evaluate, as in a run's folder.
+    RecordFile(out / RESULTS).append(Record.model_validate(record))
+    write_text(out / "config.yaml", to_yaml(config))
     if as_json:
         typer.echo(json.dumps(record))
     else:
@@ -116,6 +122,7 @@ def _under_teacher(
     from bistil_ray.feasibility import check_terms
     from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
     from bistil_ray.models.layers import check_layers
+    from bistil_ray.models.made_of import read_made_of
     from bistil_ray.planning.plan import add_language_sfts, sfts_of
     from bistil_ray.planning.task_steps import evaluate_step, finetune_step, taught_step
     from bistil_ray.planning.text_steps import given_student_step
@@ -129,8 +136,15 @@ def _under_teacher(
         lengths["packing.length"] = config.packing.length
     recipe = "bistil+" if config.corpora and not config.finetune.text_share else "bistil"  # a given share is the user's
     check_terms([RECIPES[recipe]], config)
+    told = read_made_of(Path(given.uri))
+    for lang in (config.source, target):
+        if told and lang not in told["languages"]:
+            raise ConfigError(f"--student knows {' and '.join(told['languages'])}, not {lang!r} (--lang, --source)")
+    if told and Path(told["teacher"]).name != Path(teacher).name:
+        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}", highlight=False)
+    layer_choice = told.get("layer_choice", config.distil.layer_choice)
     facts = look_at_teacher(teacher, display_names([teacher])[teacher], lengths, "--teacher")
-    check_layers(facts.layers, shape.layers, config.distil.layer_choice)
+    check_layers(facts.layers, shape.layers, layer_choice)
     data = look_at_task(config)
     if config.adapt.enabled:
         raise ConfigError("this command has no text to adapt a teacher to: give its SFTs (--set language_sfts=...)")
@@ -142,7 +156,7 @@ def _under_teacher(
     sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
     taught = taught_step(config, data, facts, sfts_of(sfts, config.taught_in))
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [config.source, target])})
-    taken = given_student_step(given, shape, config.distil.layer_choice, facts.name, target, config.seeds[0])
+    taken = given_student_step(given, shape, layer_choice, facts.name, target, config.seeds[0])
     needs = {"student": taken, "task_teacher": taught, "evaluate": scored, **sfts_of(sfts, config.taught_in)}
     if config.corpora:
         pack = _packed(config, given, target)

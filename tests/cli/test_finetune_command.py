@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from bistil_ray.data.fingerprint import content_fingerprint
+from bistil_ray.export.origin import origin_of
 from bistil_ray.results.records import Record
 
 Run = Callable[..., Any]
@@ -89,19 +91,39 @@ def test_a_share_of_text_that_is_given_is_taken(tuned: Callable[..., Record], ti
 def test_a_student_learns_from_the_layers_that_it_was_made_of(
     bistil: Run, distilled: Callable[..., Path], bert_folder: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    places = (
-        "--student",
-        str(distilled(*CHOICE)),
-        "--teacher",
-        str(bert_folder),
-        "--task-data",
-        str(tiny_data / "ner"),
-    )
+    student = distilled(*CHOICE)
+    places = ("--student", str(student), "--teacher", str(bert_folder), "--task-data", str(tiny_data / "ner"))
     words = ("finetune", *places, "--lang", "sw", "--out", str(tmp_path / "out"), *SETTINGS)
-    refused = bistil(*words)
+    assert bistil(*words).code == 0, "it says so itself"
+    (student / "student.json").unlink()
+    again = (*words, "--out", str(tmp_path / "again"))
+    refused = bistil(*again)
     assert refused.code == 2 and "or say which layers: distil.layer_choice=[" in refused.stderr
-    assert not list(tmp_path.glob(".out.work/*")), "before any work"
-    assert bistil(*words, *CHOICE).code == 0
+    assert not list(tmp_path.glob(".again.work/*")), "before any work"
+    assert bistil(*again, *CHOICE).code == 0
+
+
+def test_a_student_of_other_languages_is_refused_and_one_of_another_teacher_noticed(
+    bistil: Run, student: Path, bert_folder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(bert_folder, tmp_path / "other")
+    places = ("--student", str(student), "--teacher", str(other), "--task-data", str(tiny_data / "ner"))
+    words = ("finetune", *places, "--out", str(tmp_path / "out"), *SETTINGS)
+    refused = bistil(*words, "--lang", "yo")
+    assert refused.code == 2 and "--student knows en and sw, not 'yo'" in refused.stderr
+    tuned = bistil(*words, "--lang", "sw")
+    assert tuned.code == 0 and f"the student was made of {bert_folder}, not of {other}" in tuned.stderr
+
+
+def test_what_was_tuned_alone_is_known_to_export_and_evaluate(
+    bistil: Run, tuned: Callable[..., Record], tiny_data: Path, tmp_path: Path
+) -> None:
+    record = tuned("--set", "label_map.DATE=O")
+    origin = origin_of(tmp_path / "out")
+    assert origin is not None and origin.record == record and origin.label_map == {"DATE": "O"}
+    assert bistil("export", str(tmp_path / "out"), "--out", str(tmp_path / "away")).code == 0
+    card = (tmp_path / "away" / "README.md").read_text()
+    assert "zero-shot in its language" in card and f"{record.score:.3f}" in card
 
 
 def test_text_longer_than_the_teacher_reads_is_refused(

@@ -52,6 +52,8 @@ def test_finetune_and_evaluate_pick_the_tokenizer_of_each_language(
     assert scored.code == 0, scored.stderr
     score = {row["lang"]: row["score"] for row in json.loads(scored.stdout)}
     assert f"{score['sw']:.3f}" in tuned.stdout, "the score that finetune gave"
+    assert bistil("export", str(out), "--out", str(tmp_path / "apart")).code == 0, "with no tokenizer for all"
+    assert "A text is split by its language's own tokenizer" in (tmp_path / "apart" / "README.md").read_text()
     choose_language(out, "sw")  # as a sweep does for best/sw
     exported = bistil(
         "export", str(out), *data, "--langs", "en,sw", "--task", "ner", "--out", str(tmp_path / "away"), "--json"
