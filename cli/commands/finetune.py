@@ -45,7 +45,7 @@ def finetune(
     as_json: Annotated[bool, typer.Option("--json", help="Print the model's record instead of a table.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model, its SFT and its record.
+    """Fine-tune a student sparsely on a task under a task-tuned teacher; writes the merged model, its SFT, its record.
 
     With --corpora half of its batches are plain text of the language to score: it learns what its teacher makes of it.
     A student of several teachers learns from the labels alone and keeps a tokenizer for each language.
