@@ -43,12 +43,13 @@ def renaming(
             f"{uri} has none of the labels {', '.join(labels)} but {', '.join(list(renamed.values())[:5])}: "
             "is it of another task (--task, --task-data)?"
         )
-    for label, new in renamed.items():
-        if new not in labels:
-            kind = label[2:] if label.startswith(SPAN_PREFIXES) else label
-            raise DataError(
-                f"{uri} has the label {new!r}, which the source language's training data "
-                f"does not have ({', '.join(labels)}): map it, such as --set label_map.{kind}={instead} "
-                f"(of evaluate and export: --label-map {kind}={instead})"
-            )
+    strange = [label for label, new in renamed.items() if new not in labels]
+    if strange:
+        kinds = list(dict.fromkeys(label[2:] if label.startswith(SPAN_PREFIXES) else label for label in strange))
+        more = f" (and {', '.join(kinds[1:])})" if kinds[1:] else ""
+        raise DataError(
+            f"{uri} has the label {renamed[strange[0]]!r}{more}, which the source language's training data "
+            f"does not have ({', '.join(labels)}): map it, such as --set label_map.{kinds[0]}={instead} "
+            f"(of evaluate and export: --label-map {kinds[0]}={instead})"
+        )
     return renamed

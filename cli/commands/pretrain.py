@@ -9,6 +9,7 @@ import typer
 
 from bistil_ray.planning.from_chance import HIDDEN, LAYERS, UNITS, default_heads
 
+from ..console import stderr
 from ..options import Quiet
 
 if TYPE_CHECKING:
@@ -79,4 +80,7 @@ def pretrain(
             raise ConfigError(f"--hidden {hidden} is not divisible by --heads {heads}")
         pack = packed(look_at_tokenizer(str(tokenizer)))
         step = pretrain_step(phase, pack, {"layers": layers, "hidden": hidden, "heads": heads}, course)
-    carry_out([pack, step], out, lambda folder: folder / step.key / "model", quiet=quiet)
+    found = carry_out([pack, step], out, lambda folder: folder / step.key / "model", quiet=quiet)[step.key]
+    if not quiet:
+        bits = ", ".join(f"{lang} {value:.3f}" for lang, value in found["bits_per_character"].items())
+        stderr().print(f"Bits per character of held-out text: {bits}", highlight=False)

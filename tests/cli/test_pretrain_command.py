@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def pretrain(bistil: Run, tiny_data: Path, tmp_path: Path) -> Callable[..., PreT
         places = ("--langs", "sw", "--corpora", str(tiny_data / "corpora"), "--out", str(tmp_path / "out"))
         ended = bistil("pretrain", *places, *FEW, *flags)
         assert ended.code == 0, ended.stderr
+        assert re.search(r"Bits per character of held-out text: sw \d\.\d{3}\n$", ended.stderr)
         return AutoModelForMaskedLM.from_pretrained(tmp_path / "out").eval()
 
     return run

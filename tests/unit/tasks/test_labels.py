@@ -47,3 +47,8 @@ def test_a_label_unknown_to_the_source_is_refused(found: str, instead: str, said
 def test_labels_of_another_task_are_told_from_a_strange_one() -> None:
     with pytest.raises(DataError, match=r"none of the labels B-PER, I-PER, O but NOUN, VERB: is it of another task"):
         renaming(["NOUN", "VERB"], {}, LABELS, "pos.parquet", "O")
+
+
+def test_all_strange_labels_are_named_at_once_and_each_type_once() -> None:
+    with pytest.raises(DataError, match=r"has the label 'B-DATE' \(and TIME\), which .*label_map.DATE=O"):
+        renaming(["O", "B-DATE", "I-DATE", "I-TIME", "B-PER"], {}, LABELS, "test.parquet", "O")
