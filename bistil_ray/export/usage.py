@@ -62,16 +62,23 @@ PROGRAMS = {
 _ONNX = """
 {opening}
 import onnxruntime
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer, labels = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder).id2label
 session = onnxruntime.InferenceSession(f"{{folder}}/{file}")
 texts = ["{text}"]
 encoded = tokenizer(texts, padding=True, return_token_type_ids=True, return_tensors="np")
 inputs = {{entry.name: encoded[entry.name] for entry in session.get_inputs()}}
 outputs = dict(zip([entry.name for entry in session.get_outputs()], session.run(None, inputs)))
-print({{name: values.shape for name, values in outputs.items()}})
+{told}
 """
+_TAGS = """
+for token, label in zip(encoded.tokens(0), outputs["logits"][0].argmax(-1)):
+    print(token, labels[int(label)])
+""".strip()
+_TOLD = {TAGGER: _TAGS, CLASSIFIER: 'print(labels[int(outputs["logits"][0].argmax())])'}
+"""What the ONNX program prints, by head; of others the shapes of what comes out."""
+_SHAPES = "print({name: values.shape for name, values in outputs.items()})"
 _ONNX_PARSER = """
 {opening}
 import numpy
@@ -104,4 +111,4 @@ def program(head: Head, repository: str | None = None, onnx_file: str | None = N
     if repository is not None:
         opening = f'from huggingface_hub import snapshot_download\n\nfolder = snapshot_download("{place}")\n'
     text = _ONNX_PARSER if head == PARSER else _ONNX
-    return text.strip().format(opening=opening, text=TEXT, file=onnx_file)
+    return text.strip().format(opening=opening, text=TEXT, file=onnx_file, told=_TOLD.get(head, _SHAPES))

@@ -16,7 +16,7 @@ from bistil_ray.data.examples import Examples
 from bistil_ray.errors import ModelError
 from bistil_ray.export import package as module
 from bistil_ray.export.graph import write_onnx
-from bistil_ray.export.heads import PARSER, TAGGER, Head
+from bistil_ray.export.heads import CLASSIFIER, PARSER, TAGGER, Head
 from bistil_ray.export.likeness import largest_difference, probes
 from bistil_ray.export.package import LabelledSet, Subject, load_subject, package
 from bistil_ray.export.session import OnnxModel
@@ -120,12 +120,22 @@ def test_a_model_without_a_head_is_refused(classes: list[str] | None, says: str,
         load_subject(tmp_path / "nowhere")
 
 
-def test_the_program_for_taggers_in_onnx_runs(
+def test_the_program_for_taggers_in_onnx_tells_each_tokens_label(
     tagger: Subject, recorded: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package(tagger, "onnx", tmp_path / "out", [], lambda forms: "")
     exec(program(TAGGER, None, "model.onnx").replace(THIS_FOLDER, str(tmp_path / "out")), {})
-    assert "logits" in capsys.readouterr().out
+    labels = [line.split()[-1] for line in capsys.readouterr().out.splitlines()]
+    assert len(labels) > 8 and set(labels) <= set(model_labels(tagger.model))
+
+
+def test_the_program_for_classifiers_in_onnx_tells_the_label(
+    headed: Callable[[Head], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = load_subject(headed(CLASSIFIER))
+    package(subject, "onnx", tmp_path / "out", [], lambda forms: "")
+    exec(program(CLASSIFIER, None, "model.onnx").replace(THIS_FOLDER, str(tmp_path / "out")), {})
+    assert capsys.readouterr().out.strip() in model_labels(subject.model)
 
 
 @pytest.mark.slow
