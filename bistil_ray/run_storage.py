@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from .data.patience import retried
 from .errors import StorageError, first_line
-from .results.records import RESULTS
+from .results.records import MARKS_OF_A_RUN, RESULTS
 from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
 
 if TYPE_CHECKING:
@@ -229,5 +229,5 @@ def bring_run(place: str) -> str:
     base, mark, options = place.partition("?")
     above, _, name = base.rstrip("/").removesuffix(f"/{RESULTS}").rpartition("/")
     storage = storage_at(f"{above}{mark}{options}")
-    storage.fetch(f"{name}/{file}" for file in ("config.yaml", "plan.json", RESULTS))
+    storage.fetch(f"{name}/{file}" for file in MARKS_OF_A_RUN)
     return str(storage.folder / name)

@@ -104,7 +104,7 @@ class StepSearcher(Searcher):
         full = {kind for kind, places in self._places.items() if taken[kind] >= places}
         for queue in self._ready.values():
             while queue and not self._may_start(queue[0][1]):
-                heappop(queue)  # it went along with another
+                heappop(queue)  # it went along with another, or waits again
         filled = [(place, queue) for (place, _), queue in self._ready.items() if queue]
         for place, queue in sorted(filled, key=lambda entry: entry[1][0]):
             steps = self._taken_along(self._waiting[queue[0][1]])
@@ -207,10 +207,11 @@ class StepSearcher(Searcher):
     def _obey(self, verdicts: Iterable[Verdict]) -> None:
         """Hand those who go on out again and give the others up, but who was finished by an earlier run."""
         for verdict in verdicts:
-            if verdict.goes_on:
-                if step := self._waiting.get(verdict.key):
-                    self._make_ready(step)
-            elif step := self._waiting.pop(verdict.key, None):
+            step = self._waiting.get(verdict.key)
+            if step is not None and verdict.goes_on:
+                self._make_ready(step)
+            elif step is not None:
+                del self._waiting[step.key]
                 self._give_up(step, "pruned", verdict.reason)
 
     def _lose(self, step: Step, reason: str) -> None:

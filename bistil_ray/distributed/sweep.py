@@ -21,7 +21,7 @@ from ..planning.halving import Halving, competes
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..planning.step import Step
-from ..results.records import RESULTS, Record, RecordFile
+from ..results.records import CONFIG, RESULTS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
 from ..steps.examination import earlier_measures
 from ..steps.run import run_step
@@ -60,7 +60,7 @@ class Outcome:
 
 def check_name(config: RunConfig, run: Path) -> None:
     """Refuse the name of a run that was made with another configuration."""
-    written = run / "config.yaml"
+    written = run / CONFIG
     storage_at(config.storage).fetch([f"{run.name}/{written.name}"])
     changed = differences(load_config(str(written)), config) if written.exists() else []
     if changed:
@@ -74,7 +74,7 @@ def open_run(config: RunConfig, plan: Plan, run: Path) -> None:
     """Make the run's folder and write its configuration and plan; refuse the name of a run that is another one."""
     check_name(config, run)
     run.mkdir(parents=True, exist_ok=True)
-    write_text(run / "config.yaml", to_yaml(config))
+    write_text(run / CONFIG, to_yaml(config))
     write_json(run / "plan.json", plan.to_dict())
 
 

@@ -73,8 +73,7 @@ def model_card(
     code = program(head, repository, onnx_file)
     spoken = _tokenizers(folder, repository)
     parts += [forms, "## How to use it", spoken, f"```python\n{code}\n```", "## Limits", _limits(head, origin)]
-    parts.append("## Citation")
-    parts += ["Please cite the authors of the methods:", _CITATIONS]
+    parts += ["## Citation", "Please cite the authors of the methods:", _CITATIONS]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

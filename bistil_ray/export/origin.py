@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ..config import RunConfig
 from ..config_sources import load_config
-from ..results.records import RESULTS, Record, read_all_records, read_records
+from ..results.records import CONFIG, RESULTS, Record, read_all_records, read_records
 from ..results.tables import best_per_language
 
-CARD, CONFIG = "README.md", "config.yaml"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,8 @@ def origin_of(folder: Path) -> Origin | None:
         return None
     for results in sorted(step.parent.parent.glob(f"*/{RESULTS}"), key=lambda file: file.stat().st_mtime, reverse=True):
         for record in read_all_records(results):
-            if step.name in (
-                record.step,
-                Path(record.model_dir).parent.name,
-            ):  # a teacher is another step's than its scores
+            # A teacher is the product of another step than its scores.
+            if step.name in (record.step, Path(record.model_dir).parent.name):
                 return _origin(record, results.parent)
     return None
 

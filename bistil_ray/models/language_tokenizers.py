@@ -57,9 +57,7 @@ def tokenizer_for(folder: str | Path, lang: str) -> PreTrainedTokenizerFast:
 
 def tokenizer_beside(folder: Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer beside a model, or that of its first language where each has its own alone."""
-    described = _described(folder)
-    alone = described is not None and not (folder / TOKENIZER).is_file()
-    return load_tokenizer(tokenizer_folders(folder)[0] if alone else folder)
+    return load_tokenizer(folder if _lies_beside(folder) else tokenizer_folders(folder)[0])
 
 
 def teachers_by_language(folder: Path) -> dict[str, str]:
@@ -77,7 +75,7 @@ def tokenizer_folders(folder: Path) -> list[Path]:
 def copy_tokenizers(source: Path, target: Path) -> None:
     """Put all tokenizers of a model's folder into that of a model with the same ids."""
     described = _described(source)
-    if described is None or (source / TOKENIZER).is_file():  # beside the model lies one for all, or the chosen one
+    if _lies_beside(source):
         load_tokenizer(source).save_pretrained(target)
     if described is not None:
         shutil.copytree(source / "tokenizers", target / "tokenizers")
@@ -90,6 +88,11 @@ def choose_language(folder: Path, lang: str) -> None:
     if described is not None:
         tokenizer_for(folder, lang).save_pretrained(folder)
         write_json(folder / FILE, {**described, "merged_tokenizer": False})
+
+
+def _lies_beside(folder: Path) -> bool:
+    """Tell whether a tokenizer lies beside the model: the only one, one for all languages, or the chosen one's."""
+    return not (folder / FILE).is_file() or (folder / TOKENIZER).is_file()
 
 
 def _described(folder: Path) -> dict[str, Any] | None:

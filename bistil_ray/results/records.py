@@ -15,7 +15,8 @@ from ..storage import append_line, local_path
 
 RESULTS = "results.jsonl"
 PLAN = "plan.json"
-MARKS_OF_A_RUN = (RESULTS, PLAN, "config.yaml")
+CONFIG = "config.yaml"
+MARKS_OF_A_RUN = (RESULTS, PLAN, CONFIG)
 
 
 class Record(BaseModel):

@@ -12,6 +12,8 @@ from ..console import print_table, stderr
 from ..options import TASK_HELP, Quiet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bistil_ray.config import RunConfig
     from bistil_ray.facts import Input
     from bistil_ray.planning.step import Step
@@ -55,7 +57,7 @@ def finetune(
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_student
     from bistil_ray.models.language_tokenizers import teachers_by_language
-    from bistil_ray.results.records import RESULTS, Record, RecordFile
+    from bistil_ray.results.records import CONFIG, RESULTS, Record, RecordFile
     from bistil_ray.storage import write_text
 
     from .single import new_folder
@@ -83,7 +85,7 @@ def finetune(
     record |= {"model_dir": str(out)}
     # For export and evaluate, as in a run's folder.
     RecordFile(out / RESULTS).append(Record.model_validate(record))
-    write_text(out / "config.yaml", to_yaml(config))
+    write_text(out / CONFIG, to_yaml(config))
     if as_json:
         typer.echo(json.dumps(record))
     else:
@@ -122,7 +124,6 @@ def _under_teacher(
     from bistil_ray.feasibility import check_terms
     from bistil_ray.inputs import display_names, look_at_language_sfts, look_at_task, look_at_teacher
     from bistil_ray.models.layers import check_layers
-    from bistil_ray.models.made_of import read_made_of
     from bistil_ray.planning.plan import add_language_sfts, sfts_of
     from bistil_ray.planning.task_steps import evaluate_step, finetune_step, taught_step
     from bistil_ray.planning.text_steps import given_student_step
@@ -136,13 +137,7 @@ def _under_teacher(
         lengths["packing.length"] = config.packing.length
     recipe = "bistil+" if config.corpora and not config.finetune.text_share else "bistil"  # a given share is the user's
     check_terms([RECIPES[recipe]], config)
-    told = read_made_of(Path(given.uri))
-    for lang in (config.source, target):
-        if told and lang not in told["languages"]:
-            raise ConfigError(f"--student knows {' and '.join(told['languages'])}, not {lang!r} (--lang, --source)")
-    if told and Path(told["teacher"]).name != Path(teacher).name:
-        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}", highlight=False)
-    layer_choice = told.get("layer_choice", config.distil.layer_choice)
+    layer_choice = _layers_copied(config, Path(given.uri), target, teacher)
     facts = look_at_teacher(teacher, display_names([teacher])[teacher], lengths, "--teacher")
     check_layers(facts.layers, shape.layers, layer_choice)
     data = look_at_task(config)
@@ -171,6 +166,23 @@ def _under_teacher(
         quiet,
     )
     return dict(results[step.key]["record"])
+
+
+def _layers_copied(config: RunConfig, student: Path, lang: str, teacher: str) -> str | Sequence[int]:
+    """Give the choice of the teacher's layers that a student was made of; refuse one of other languages."""
+    from bistil_ray.errors import ConfigError
+    from bistil_ray.models.made_of import read_made_of
+
+    told = read_made_of(student)
+    if not told:
+        return config.distil.layer_choice
+    for code in (config.source, lang):
+        if code not in told["languages"]:
+            raise ConfigError(f"--student knows {' and '.join(told['languages'])}, not {code!r} (--lang, --source)")
+    if Path(told["teacher"]).name != Path(teacher).name:
+        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}", highlight=False)
+    choice: str | list[int] = told["layer_choice"]
+    return choice
 
 
 def _packed(config: RunConfig, student: Input, lang: str) -> Step:

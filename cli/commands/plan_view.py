@@ -45,7 +45,8 @@ def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
             "gpus": int(cluster.gpus),
             "hours": seconds / 3600,
         },
-        "storage": storage.place_of(run.parent),
+        "storage": str(run.parent) if storage.is_folder else storage.place,
+        "steps_folder": storage.place_of(run.parent / "steps"),
         "run": storage.place_of(run),
         "config": config.model_dump(mode="json"),
     }
@@ -83,7 +84,7 @@ def _remarks(data: dict[str, Any]) -> list[str]:
         f"Left: {left} steps, {estimate['flops_left']:.2g} FLOPs, roughly {clock} on {device}"
         if left
         else "Nothing is left to do",
-        f"Steps go to {data['storage']}/steps, results and the best students to {data['run']}",
+        f"Steps go to {data['steps_folder']}, results and the best students to {data['run']}",
     ]
 
 

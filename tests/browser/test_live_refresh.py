@@ -48,13 +48,19 @@ def finish(run: Path) -> None:
     (folder / "DONE").write_text("")
 
 
+def shown(browser: Any, follow: Callable[[Path], Dashboard], run: Path) -> Dashboard:
+    """Serve a run of 13 finished steps, and wait for its page."""
+    dashboard = follow(run)
+    browser.open(dashboard.address)
+    browser.until(f"{DONE_SHOWN} === '13 done'")
+    return dashboard
+
+
 def test_a_step_that_ends_appears_and_the_readers_place_is_kept(
     browser: Any, follow: Callable[[Path], Dashboard], make_run: MakeRun, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path, done=13)
-    dashboard = follow(run)
-    browser.open(dashboard.address)
-    browser.until(f"{DONE_SHOWN} === '13 done'")
+    dashboard = shown(browser, follow, run)
     browser.run("window.untouched = true; document.querySelector('[data-sort=latency_ms]').click(); scrollTo(0, 700)")
     finish(run)
     browser.until(f"{DONE_SHOWN} === '14 done'")
@@ -67,10 +73,7 @@ def test_a_step_that_ends_appears_and_the_readers_place_is_kept(
 def test_a_run_that_has_died_is_told_without_a_reload(
     browser: Any, follow: Callable[[Path], Dashboard], make_run: MakeRun, tmp_path: Path
 ) -> None:
-    run = make_run(tmp_path, done=13)
-    dashboard = follow(run)
-    browser.open(dashboard.address)
-    browser.until(f"{DONE_SHOWN} === '13 done'")
+    dashboard = shown(browser, follow, make_run(tmp_path, done=13))
     assert "nothing seems to run" not in browser.run("return document.getElementById('status').textContent")
     # As if hours had passed since anything was written: only the time at which the page looks is another one.
     dashboard.data = lambda data=dashboard.data: (found := data()) | {"run": found["run"] | {"written": 2e9 * 2}}
