@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -60,3 +61,10 @@ class Facts:
     corpora: Mapping[str, Input]
     task: TaskFacts
     language_sfts: Mapping[str, Input] = field(default_factory=dict)
+
+
+def display_names(places: Sequence[str]) -> dict[str, str]:
+    """Name each teacher by the last part of its place, or by the whole of it where two end alike."""
+    last = {place: place.rstrip("/").split("/")[-1] for place in places}
+    clashes = Counter(last.values())
+    return {place: name if clashes[name] == 1 else place for place, name in last.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from .data.corpus import corpus_files, list_shards
 from .data.examples import Examples, task_files
 from .data.fingerprint import content_fingerprint
 from .errors import ConfigError, DataError
-from .facts import Facts, Input, TaskFacts, TeacherFacts
+from .facts import Facts, Input, TaskFacts, TeacherFacts, display_names
 from .feasibility import check_merged_students, check_students
 from .languages import parse_language
 from .models.families import family_of
@@ -117,13 +116,6 @@ def look_at_language_sfts(config: RunConfig) -> dict[str, Input]:
         if told is not None and parse_language(told) != lang:
             raise ConfigError(f"language_sfts has {given[lang]} for {lang!r}, but it is the SFT of {told!r}")
     return {lang: Input(str(place), content_fingerprint(str(place))) for lang, place in places.items()}
-
-
-def display_names(places: Sequence[str]) -> dict[str, str]:
-    """Name each teacher by the last part of its place, or by the whole of it where two end alike."""
-    last = {place: place.rstrip("/").split("/")[-1] for place in places}
-    clashes = Counter(last.values())
-    return {place: name if clashes[name] == 1 else place for place, name in last.items()}
 
 
 def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str = "--teachers") -> TeacherFacts:

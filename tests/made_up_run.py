@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from bistil_ray.inputs import display_names
+from bistil_ray.facts import display_names
 
 
 def write_run(

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..facts import display_names
 from ..languages import language_name
 from ..planning.assignments import label
 from .compact import compact_numbers, compact_table
@@ -41,7 +42,7 @@ def page_data(state: RunState) -> dict[str, Any]:
             "metric": records[0].metric if records else "score",
             "source": state.config.get("source") or (records[0].source if records else ""),
             "languages": {code: _language(code) for code in [*languages, state.config.get("source", "en")]},
-            "teachers": list(state.config.get("teachers", ())),
+            "teachers": {name: place for place, name in display_names(state.config.get("teachers", ())).items()},
             "config": yaml.safe_dump(dict(state.config), sort_keys=False, allow_unicode=True) if state.config else "",
             "written": int(time.time()),
             "seen": state.seen,

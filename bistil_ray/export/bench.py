@@ -9,7 +9,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
@@ -24,8 +23,6 @@ from .session import OnnxModel
 
 LENGTH, BATCH = 128, 16
 LEAST_REPEATS = 3
-UNDISTURBED = 0.1
-"""The share of passes that are quicker than the one whose time counts: what else a machine does only adds to a time."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ class Cost:
 
     ``params`` count shared ones once, ``bytes`` are those of the weights on disk, a multiply-add is 2 FLOPs. Latency is
     for one text of 128 tokens: on the CPU with one thread, and on the GPU. ``tokens_per_second`` is for batches of 16
-    such texts on all cores. Both are those of passes that nothing disturbed (see ``UNDISTURBED``). ``memory_bytes`` is
-    how far the peak of resident memory rose while the model was loaded and run on such a batch.
+    such texts on all cores. Both are those of the quickest pass (see ``quickest_ms``). ``memory_bytes`` is how
+    far the peak of resident memory rose while the model was loaded and run on such a batch.
     """
 
     model: str
@@ -69,16 +66,16 @@ def measure_here(name: str, folder: Path, seconds: float) -> Cost:
 
     before = _peak_memory()
     model: Any = load(head, folder) if file is None else OnnxModel(file, config)
-    batch_ms = undisturbed_ms(lambda: model(input_ids=batch_BT), seconds)
+    batch_ms = quickest_ms(lambda: model(input_ids=batch_BT), seconds)
     after = _peak_memory()
     if file is None:
         exact = model
         with one_thread():
-            latency = undisturbed_ms(lambda: model(input_ids=ids_BT), seconds)
+            latency = quickest_ms(lambda: model(input_ids=ids_BT), seconds)
     else:
         # A graph does not tell its FLOPs: those of a model with other weights are the same.
         exact, alone = architecture(config).eval(), OnnxModel(file, config, threads=1)
-        latency = undisturbed_ms(lambda: alone(input_ids=ids_BT), seconds)
+        latency = quickest_ms(lambda: alone(input_ids=ids_BT), seconds)
     return Cost(
         model=name,
         form="PyTorch" if file is None else file.name,
@@ -92,9 +89,9 @@ def measure_here(name: str, folder: Path, seconds: float) -> Cost:
     )
 
 
-def undisturbed_ms(run: Callable[[], object], seconds: float) -> float:
-    """Call ``run`` for so many ``seconds``; give the time of a call that nothing disturbed."""
-    return float(np.quantile(times_ms(run, LEAST_REPEATS, seconds), UNDISTURBED))
+def quickest_ms(run: Callable[[], object], seconds: float) -> float:
+    """Call ``run`` for so many ``seconds``; give the shortest time, since what else a machine does only adds to it."""
+    return min(times_ms(run, LEAST_REPEATS, seconds))
 
 
 def _class_of(head: Head, config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -112,7 +109,7 @@ def _gpu_latency(model: PreTrainedModel, ids_BT: Tensor, seconds: float) -> floa
         model(input_ids=there_BT)
         torch.cuda.synchronize()
 
-    return undisturbed_ms(run, seconds)
+    return quickest_ms(run, seconds)
 
 
 def _peak_memory() -> int | None:

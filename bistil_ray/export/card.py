@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..inputs import display_names
+from ..facts import display_names
 from ..languages import language_name
 from ..models.language_tokenizers import teachers_by_language
 from ..results.records import Record

@@ -17,7 +17,7 @@ def bench(
     models: Annotated[list[str], typer.Argument(help="Models: folders, also exported ones with ONNX, or hub ids.")],
     seconds: Annotated[
         float,
-        typer.Option(min=0, max=3600, help="How long each figure of time is measured; the quickest tenth tells it."),
+        typer.Option(min=0, max=3600, help="How long each figure of time is measured; the quickest pass tells it."),
     ] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
     quiet: Quiet = False,

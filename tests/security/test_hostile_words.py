@@ -38,7 +38,7 @@ def test_the_page_holds_them_as_data_alone(hostile: str, make_run: MakeRun, tmp_
     assert held is not None
     assert not set("<>&") & set(held[1])
     data = json.loads(held[1])
-    assert hostile in data["run"]["teachers"] and hostile in data["run"]["languages"]
+    assert hostile in data["run"]["teachers"].values() and hostile in data["run"]["languages"]
     assert json.dumps(hostile) in json.dumps(data["steps"])
     assert page.count("</script>") == 1 + page.count("<script>")
 

@@ -14,8 +14,8 @@ from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
 from bistil_ray.data.batches import length_of
 from bistil_ray.errors import BistilError, ConfigError, ModelError
-from bistil_ray.facts import Facts
-from bistil_ray.inputs import display_names, gather_facts, look_at_student, look_at_tokenizer
+from bistil_ray.facts import Facts, display_names
+from bistil_ray.inputs import gather_facts, look_at_student, look_at_tokenizer
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.planning.plan import make_plan
 from bistil_ray.planning.text_steps import Shape

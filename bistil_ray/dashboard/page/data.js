@@ -135,9 +135,3 @@ function listed(words) {
 function languageOf(run, code) {
   return run.run.languages[code] ?? code;
 }
-
-/** Name the run's teachers as its steps do: by the last part of their places, or the whole where two end alike. */
-function teacherNames(run) {
-  const last = run.run.teachers.map((place) => place.replace(/\/+$/, "").split("/").pop());
-  return last.map((name, at) => (last.filter((other) => other === name).length === 1 ? name : run.run.teachers[at]));
-}

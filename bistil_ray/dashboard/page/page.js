@@ -28,12 +28,13 @@ function drawViews() {
 }
 
 function drawHead(run) {
-  const { name, task, source, languages, teachers } = run.run;
+  const { name, task, source, languages } = run.run;
+  const teachers = Object.keys(run.run.teachers);
   const targets = Object.keys(languages).filter((code) => code !== source).map((code) => languages[code]);
   const about = [
     task && `Task: ${TASKS[task] ?? task}`,
     targets.length && `${languageOf(run, source)} to ${targets.length > 6 ? `${targets.length} languages` : listed(targets)}`,
-    teachers.length && `${plural(teachers.length, "teacher")}: ${listed(teacherNames(run))}`,
+    teachers.length && `${plural(teachers.length, "teacher")}: ${listed(teachers)}`,
     run.students.length && plural(run.students.length, "student"),
   ];
   document.getElementById("name").textContent = name;

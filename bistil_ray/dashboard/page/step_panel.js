@@ -118,7 +118,7 @@ function reproduce(run, step) {
     config: `${run.run.place}/config.yaml`,
     storage: "again",
     langs: assignment || lang === run.run.source ? null : lang,
-    teachers: assignment ? null : run.run.teachers[teacherNames(run).indexOf(step.teacher)],
+    teachers: assignment ? null : run.run.teachers[step.teacher],
     set: assignment && `merge.assignments=[{${String(assignment).replace(/=/g, ": ").replace(/,/g, ", ")}}]`,
     recipes: step.recipe ?? (assignment && "mergedistill"),
     layers: step.layers,
