@@ -17,13 +17,14 @@ from typing import Any
 import ray
 from ray._private.state import state
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_exists, _internal_kv_put
-from ray.tune import Callback
+
+from .feed import Unstored
 
 GRACE_SECONDS = 25.0
 """How long steps are waited for: spot machines give half a minute."""
 
 
-class Ending(Callback):
+class Ending(Unstored):
     """The Ray Tune callback that ends a sweep on SIGTERM, as Ctrl-C does but not at once.
 
     No step begins any more, and those that train save and end. What still runs after ``GRACE_SECONDS``, or when there
@@ -66,10 +67,6 @@ class Ending(Callback):
             _internal_kv_put(_key(), b"")
         if self._clock() > self._deadline:
             _as_ctrl_c(None)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave everything out: Tune stores its callbacks, and signals are no part of an experiment."""
-        return {}
 
 
 def told_to_end() -> bool:

@@ -1,4 +1,4 @@
-"""What Ray Tune hears of its trials, passed on to the board."""
+"""What Ray Tune hears of its trials, passed on to those who watch a sweep."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import Any
 from ray.tune import Callback
 
 from .progress import Board
+from .status import StatusFile
 
 
-class Feed(Callback):
-    """The Ray Tune callback that tells ``board`` what running steps report."""
+class Unstored(Callback):
+    """A callback of which nothing is kept in Tune's snapshots: what it watches is no part of an experiment."""
 
-    def __init__(self, board: Board) -> None:
-        """Feed ``board``."""
-        self._board = board
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave everything out."""
+        return {}
+
+
+class Feed(Unstored):
+    """Tells ``board`` what running steps report, and lets it and ``status`` say where things stand now and then."""
+
+    def __init__(self, board: Board, status: StatusFile) -> None:
+        """Feed both."""
+        self._board, self._status = board, status
 
     def on_trial_result(
         self,
@@ -30,7 +39,4 @@ class Feed(Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401
         """Say where things stand, if it is time."""
         self._board.tick()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave everything out: Tune stores its callbacks; what a terminal shows is not part of an experiment."""
-        return {}
+        self._status.write_if_due()

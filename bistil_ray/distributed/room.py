@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ray.tune import Callback, Stopper
+from ray.tune import Stopper
 
+from .feed import Unstored
 from .launch import NO_ROOM
 
 
-class Room(Callback, Stopper):
+class Room(Unstored, Stopper):
     """Ends a sweep when for so many ``seconds`` steps were handed out and none of them had a process.
 
     ``give_up(reason)`` is told then, once. Workers of a step that runs are waited for by Ray Train, as long.
@@ -55,7 +56,3 @@ class Room(Callback, Stopper):
     def stop_all(self) -> bool:
         """Tell Tune whether to end."""
         return self._given_up
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave everything out: Tune stores its callbacks, and what it waits for is no part of an experiment."""
-        return {}

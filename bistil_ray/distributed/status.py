@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
-
-from ray.tune import Callback
 
 from ..storage import write_json
 
@@ -42,19 +39,3 @@ class StatusFile:
         write_json(self._path, {key: {"state": state, "reason": why} for key, (state, why) in self.states.items()})
         ended = self._clock()
         self._changed, self._due = False, ended + max(PAUSE_SECONDS, PAUSE_SHARE * (ended - began))
-
-
-class StatusFeed(Callback):
-    """The Ray Tune callback that lets ``status`` be written now and then."""
-
-    def __init__(self, status: StatusFile) -> None:
-        """Feed ``status``."""
-        self._status = status
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:  # noqa: ANN401
-        """Write what has changed, if it is time."""
-        self._status.write_if_due()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave everything out: Tune stores its callbacks, and the file is not part of an experiment."""
-        return {}

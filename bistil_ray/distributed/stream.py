@@ -7,23 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import ray.data
 import torch
 import torch.distributed as dist
-from transformers import PreTrainedModel
 
 from ..data.order import Chunk, in_batches, read_chunk
 from ..errors import BistilError, DataError
-from ..teachers.shared import Teaching
+from ..steps.context import Item, LocalContext, Product
 from .data_tasks import apply, read
 from .ending import told_to_end
 from .pool import share
-
-Item = TypeVar("Item")
-Product = TypeVar("Product")
 
 MAP_CPUS, READ_CPUS = 0.3, 0.1
 """CPU that a data task asks for: training processes reserve less than a core each, so that one always finds room."""
@@ -31,15 +27,15 @@ LOOK_SECONDS = 1.0
 """How often a step looks at most whether it was told to end."""
 
 
-class RayContext:
-    """The context of a step inside a Ray process: one rank of ``world_size``."""
+class RayContext(LocalContext):
+    """The context of a step inside a Ray process: one rank of ``world_size``, with the cluster for its data."""
 
     def __init__(
         self, report: Callable[[dict[str, Any]], None], device: torch.device, rank: int = 0, world_size: int = 1
     ) -> None:
         """Report through ``report``; compute on ``device``."""
-        self.rank, self.world_size, self.device = rank, world_size, device
-        self.report = report
+        super().__init__(report, device)
+        self.rank, self.world_size = rank, world_size
         self._next_look = 0.0
         options = ray.data.DataContext.get_current()
         options.enable_progress_bars = False
@@ -71,17 +67,6 @@ class RayContext:
     ) -> Iterator[Product]:
         """Apply in a pool of processes what ``load`` gives in each, or ``here``, where there is no room for a pool."""
         return share(load, items, self.device) or map(here, items)
-
-    def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
-        """Load the teachers: nobody in this process has them yet."""
-        return Teaching(load())
-
-    def in_common(self, name: str, make: Callable[[], Product]) -> Product:
-        """Make it: nobody in this process has it yet."""
-        return make()
-
-    def take_turn(self, step: int) -> None:
-        """Nobody to wait for."""
 
     def blocks(self, chunks: Sequence[Chunk], batch_size: int) -> Iterator[np.ndarray]:
         """Stream the chunks' blocks in their order; reading runs ahead of training in other processes.

@@ -31,7 +31,7 @@ from .keeping import KeptRun, run_kept
 from .launch import Body, patience, quiet, run_trial
 from .products import choose_best, write_page
 from .progress import Board
-from .status import StatusFeed, StatusFile
+from .status import StatusFile
 
 LOOKS_AT_ONCE = 32
 PUBLISH_SECONDS = 30
@@ -214,7 +214,7 @@ def _tune(
                 storage_path=str(run),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=0),  # the searcher hands a lost step out again
-                callbacks=[Feed(board), StatusFeed(status), ending, room],
+                callbacks=[Feed(board, status), ending, room],
                 stop=room,
             ),
         )

@@ -85,9 +85,11 @@ class LocalContext:
     rank = 0
     world_size = 1
 
-    def __init__(self, report: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """Report through ``report``, or not at all."""
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self, report: Callable[[dict[str, Any]], None] | None = None, device: torch.device | None = None
+    ) -> None:
+        """Report through ``report``, or not at all; compute on ``device``, or on what the machine has."""
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._report = report
 
     def map(self, function: Callable[[Item], Product], items: Sequence[Item]) -> list[Product]:
@@ -108,11 +110,11 @@ class LocalContext:
         return in_batches(map(read_chunk, chunks), batch_size)
 
     def teaching(self, load: Callable[[], Sequence[PreTrainedModel]]) -> Teaching:
-        """Load the teachers: nobody has them yet."""
+        """Load the teachers: nobody in this process has them yet."""
         return Teaching(load())
 
     def in_common(self, name: str, make: Callable[[], Product]) -> Product:
-        """Make it: nobody has it yet."""
+        """Make it: nobody in this process has it yet."""
         return make()
 
     def take_turn(self, step: int) -> None:

@@ -21,19 +21,6 @@ from ..storage import METRICS, append_line, is_done, mark_done, read_result, tol
 from .context import Context, Job
 from .device_memory import forget_peak, peak_memory
 
-# The module and function of each kind of step: a new kind plugs in here and in plan.py.
-RUNNERS = {
-    "pack": "pack:run",
-    "pretrain": "pretrain:run",
-    "adapt": "adapt:run",
-    "task-teacher": "task_teacher:run",
-    "evaluate": "evaluate:run",
-    "distil": "distil:run",
-    "finetune": "finetune:run",
-    "predict": "predict:run",
-    "merge": "merge:run",
-}
-
 
 def make_job(step: Step, steps_folder: Path) -> Job:
     """Resolve a step of the plan to folders."""
@@ -118,8 +105,8 @@ def _logging_to(file: Path) -> Iterator[None]:
 
 
 def _runner(kind: str) -> Callable[[Job, Context], dict[str, Any]]:
-    module, function = RUNNERS[kind].split(":")
-    runner: Callable[[Job, Context], dict[str, Any]] = getattr(import_module(f"{__package__}.{module}"), function)
+    """Give ``run`` of the kind's module: only what a step needs is imported."""
+    runner: Callable[[Job, Context], dict[str, Any]] = import_module(f".{kind.replace('-', '_')}", __package__).run
     return runner
 
 

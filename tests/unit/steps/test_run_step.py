@@ -95,8 +95,7 @@ def test_other_ranks_run_the_step_and_write_nothing(
 def test_every_kind_of_step_has_a_runner() -> None:
     from bistil_ray.planning.step import VERSIONS
 
-    assert running.RUNNERS.keys() == VERSIONS.keys()
-    for kind in running.RUNNERS:
+    for kind in VERSIONS:
         assert callable(running._runner(kind))
 
 
