@@ -96,14 +96,13 @@ def print_table(
             break
         shown.remove(name)
         left_out.append(name)
-    if _least_width(shown, cells, numbers) <= console.width:
-        console.print(_table(shown, cells, numbers))
-    else:
+    if _least_width(shown, cells, numbers) > console.width:
         for row in cells:
-            console.print(*(f"{name}: {row[name]}" for name in columns), "", sep="\n", markup=False)
-            left_out = []
+            console.print(*(f"{name}: {row[name]}" for name in columns), "", sep="\n")
+        return
+    console.print(_table(shown, cells, numbers))
     if left_out:
-        console.print(f"Left out on this narrow terminal: {', '.join(left_out)}", markup=False, style="dim")
+        console.print(f"Left out on this narrow terminal: {', '.join(left_out)}", style="dim")
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[dict[str, str]], numbers: set[str]) -> int:

@@ -44,6 +44,5 @@ def adapt(
     if not quiet:
         stderr().print(
             f"Bits per character of held-out text: {before:.3f} before, {after:.3f} after; "
-            f"{found['parameters']:,} parameters changed",
-            highlight=False,
+            f"{found['parameters']:,} parameters changed"
         )

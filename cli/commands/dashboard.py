@@ -35,6 +35,6 @@ def _serve(run: str, port: int) -> None:
     from bistil_ray.dashboard.server import Dashboard
 
     with Dashboard(RunReader(open_run_files(run)), port) as server:
-        stderr().print(f"Serving {run} at {server.address} (Ctrl+C ends it)", highlight=False)
+        stderr().print(f"Serving {run} at {server.address} (Ctrl+C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever()

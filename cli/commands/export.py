@@ -82,11 +82,11 @@ def export(
             ),
         )
     if not quiet:
-        stderr().print(f"Written to {out}", highlight=False)
+        stderr().print(f"Written to {out}")
     if push is not None:
         with working(f"Uploading to {push}", quiet):
             address = upload(out, push)
-        stderr().print(f"Uploaded to {address}", highlight=False)
+        stderr().print(f"Uploaded to {address}")
     if as_json:
         typer.echo(json.dumps([asdict(measured) for measured in forms]))
         return

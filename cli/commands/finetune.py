@@ -180,7 +180,7 @@ def _layers_copied(config: RunConfig, student: Path, lang: str, teacher: str) ->
         if code not in told["languages"]:
             raise ConfigError(f"--student knows {' and '.join(told['languages'])}, not {code!r} (--lang, --source)")
     if Path(told["teacher"]).name != Path(teacher).name:
-        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}", highlight=False)
+        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}")
     choice: str | list[int] = told["layer_choice"]
     return choice
 

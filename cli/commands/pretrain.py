@@ -83,4 +83,4 @@ def pretrain(
     found = carry_out([pack, step], out, lambda folder: folder / step.key / "model", quiet=quiet)[step.key]
     if not quiet:
         bits = ", ".join(f"{lang} {value:.3f}" for lang, value in found["bits_per_character"].items())
-        stderr().print(f"Bits per character of held-out text: {bits}", highlight=False)
+        stderr().print(f"Bits per character of held-out text: {bits}")

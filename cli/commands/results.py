@@ -114,7 +114,7 @@ def _compare(
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     console = stdout()
-    console.print(f"here: {run}\nthere: {other}", *changed, "", sep="\n", markup=False)
+    console.print(f"here: {run}\nthere: {other}", *changed, "", sep="\n")
     if not pairs:
         console.print("No step with a score has finished yet in either.")
         return

@@ -72,5 +72,5 @@ def carry_out(
             shutil.copytree(beside(work), folder / beside(work).name)
     shutil.rmtree(work)
     if not quiet:
-        console.print(f"Written to {out}", highlight=False)
+        console.print(f"Written to {out}")
     return results

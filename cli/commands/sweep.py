@@ -186,7 +186,7 @@ def _carry_out(
 def _say_where(run: Path, console: Console) -> None:
     best = sorted(path.name for path in (run / "best").glob("*")) if (run / "best").exists() else []
     if best:
-        console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}", highlight=False)
+        console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}")
     if (run / "report.html").exists():
-        console.print(f"Report: {run / 'report.html'}", highlight=False)
-    console.print(f"Results: bistil-ray results {run}", highlight=False)
+        console.print(f"Report: {run / 'report.html'}")
+    console.print(f"Results: bistil-ray results {run}")

@@ -57,4 +57,4 @@ def trim(
         model.save_pretrained(temporary)
         trim_tokenizer(tokenizer, kept).save_pretrained(temporary)
     if not quiet:
-        stderr().print(f"{len(kept):,} of {before:,} tokens kept; written to {out}", highlight=False)
+        stderr().print(f"{len(kept):,} of {before:,} tokens kept; written to {out}")
