@@ -1,1 +1,1 @@
-"""The commands, one module each; a module holds ``app`` and imports what is heavy inside its functions."""
+"""The commands, one module each, as ``COMMANDS`` in ``main.py`` says; what is heavy is imported inside functions."""

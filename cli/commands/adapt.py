@@ -9,6 +9,7 @@ import typer
 
 from ..console import stderr
 from ..options import Quiet
+from ..single import carry_out, new_folder, only_language
 
 EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
 
@@ -26,9 +27,6 @@ def adapt(
     from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import look_at_corpus, look_at_teacher
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, adapt_step, pack_step
-    from bistil_ray.steps.adapt import sft_folder
-
-    from .single import carry_out, new_folder, only_language
 
     out = new_folder(out)
     chosen = [] if density is None else [f"adapt.density={density}"]
@@ -39,7 +37,7 @@ def adapt(
     texts = {target: look_at_corpus(corpora, target, config.text_column)}
     pack = pack_step((target,), config.text_column, WHOLE_VOCABULARY, config.packing, facts.tokenizer, texts)
     step = adapt_step(config.adapt, facts, pack, target)
-    found = carry_out([pack, step], out, lambda folder: sft_folder(folder / step.key), quiet=quiet)[step.key]
+    found = carry_out([pack, step], out, f"{step.key}/sft", quiet=quiet)[step.key]
     before, after = (found[name][target] for name in ("bits_per_character_before", "bits_per_character"))
     if not quiet:
         stderr().print(

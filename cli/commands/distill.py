@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..options import RECIPE_HELP, Quiet
+from ..single import carry_out, new_folder, only_language
 
 EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
 
@@ -34,9 +35,6 @@ def distill(
     from bistil_ray.planning.plan import add_language_sfts
     from bistil_ray.planning.text_steps import Shape, default_depth, distil_step, pack_step
     from bistil_ray.recipes import RECIPES
-    from bistil_ray.steps.new_student import student_folder
-
-    from .single import carry_out, new_folder, only_language
 
     out = new_folder(out)
     flags = {
@@ -63,4 +61,4 @@ def distill(
     depths, widths = config.layers or (default_depth(config.distil, facts.layers),), config.hidden or (facts.hidden,)
     shape = Shape(depths[0], widths[0])
     step = distil_step(config.distil, facts, {"pack": pack, **adapted}, target, shape, config.recipes[0], seed)
-    carry_out([*steps.values(), step], out, lambda folder: student_folder(folder / step.key), quiet=quiet)
+    carry_out([*steps.values(), step], out, f"{step.key}/student", quiet=quiet)

@@ -10,7 +10,7 @@ import typer
 
 from ..console import print_table, stderr, working
 from ..options import LabelMap, Quiet, renamed_labels
-from .single import new_folder
+from ..single import new_folder
 
 if TYPE_CHECKING:
     from bistil_ray.export.origin import Origin

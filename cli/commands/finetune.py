@@ -10,6 +10,7 @@ import typer
 
 from ..console import print_table, stderr
 from ..options import TASK_HELP, Quiet
+from ..single import carry_out, new_folder, only_language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +61,6 @@ def finetune(
     from bistil_ray.results.records import CONFIG, RESULTS, Record, RecordFile
     from bistil_ray.storage import write_text
 
-    from .single import new_folder
-
     out = new_folder(out)
     flags = {
         "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": corpora or "",
@@ -101,8 +100,6 @@ def _by_labels(
     from bistil_ray.planning.merge_steps import given_merged_step
     from bistil_ray.planning.task_steps import evaluate_step, tuned_student_step
 
-    from .single import carry_out, only_language
-
     target = only_language(config)
     for lang in config.merged_languages:
         if lang not in teachers:
@@ -111,7 +108,7 @@ def _by_labels(
     taken = given_merged_step(given, shape, teachers, config.seeds[0])
     tuned = tuned_student_step(config, data, taken, config.densities[0])
     scored = evaluate_step(config, data, target, {"task_teacher": tuned, "student": taken})
-    results = carry_out([taken, tuned, scored], out, lambda folder: folder / tuned.key / "model", quiet=quiet)
+    results = carry_out([taken, tuned, scored], out, f"{tuned.key}/model", quiet=quiet)
     return dict(results[scored.key]["record"])
 
 
@@ -128,8 +125,6 @@ def _under_teacher(
     from bistil_ray.planning.task_steps import evaluate_step, finetune_step, taught_step
     from bistil_ray.planning.text_steps import given_student_step
     from bistil_ray.recipes import RECIPES
-
-    from .single import carry_out, only_language
 
     target, density = only_language(config), config.densities[0]
     lengths = {"teach.max_length": config.teach.max_length, "finetune.max_length": config.finetune.max_length}
@@ -158,13 +153,8 @@ def _under_teacher(
         needs |= {"pack": pack, **sfts_of(sfts, [target])}
         steps[pack.key] = pack
     step = finetune_step(config, data, facts, recipe, density, needs)
-    results = carry_out(
-        [*steps.values(), taught, scored, taken, step],
-        out,
-        lambda folder: folder / step.key / "model",
-        lambda folder: folder / step.key / "sft",
-        quiet,
-    )
+    order = [*steps.values(), taught, scored, taken, step]
+    results = carry_out(order, out, f"{step.key}/model", beside=f"{step.key}/sft", quiet=quiet)
     return dict(results[step.key]["record"])
 
 

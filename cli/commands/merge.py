@@ -10,6 +10,7 @@ import typer
 
 from ..console import print_table
 from ..options import Quiet
+from ..single import carry_out, new_folder
 
 EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
 
@@ -39,8 +40,6 @@ def merge(
     from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
     from bistil_ray.planning.text_steps import pack_step
 
-    from .single import carry_out, new_folder
-
     out = new_folder(out)
     places = parse_assignment(teachers)
     given = {"merge.top_k": top_k, "merge.threshold": threshold}
@@ -66,7 +65,7 @@ def merge(
     predictions = {lang: predict_step(config.merge, teacher, packs[lang], lang) for lang, teacher in assigned.items()}
     step = merge_step(config.merge, assigned, packs, predictions, shape, start, config.seeds[0])
     order = [*packs.values(), *predictions.values(), step]
-    results = carry_out(order, out, lambda folder: folder / step.key / "student", quiet=quiet)
+    results = carry_out(order, out, f"{step.key}/student", quiet=quiet)
     rows: list[dict[str, Any]] = [
         {
             "lang": lang,

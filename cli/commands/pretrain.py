@@ -11,6 +11,7 @@ from bistil_ray.planning.from_chance import HIDDEN, LAYERS, UNITS, default_heads
 
 from ..console import stderr
 from ..options import Quiet
+from ..single import carry_out, new_folder
 
 if TYPE_CHECKING:
     from bistil_ray.facts import Input
@@ -53,8 +54,6 @@ def pretrain(
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, pack_step, pretrain_on_step, pretrain_step
     from bistil_ray.settings import Optimisation, Packing
 
-    from .single import carry_out, new_folder
-
     out = new_folder(out)
     if (tokenizer is None) == (model is None):
         raise ConfigError("pretrain takes --tokenizer (a model from scratch) or --model (one to train on), one of them")
@@ -80,7 +79,7 @@ def pretrain(
             raise ConfigError(f"--hidden {hidden} is not divisible by --heads {heads}")
         pack = packed(look_at_tokenizer(str(tokenizer)))
         step = pretrain_step(phase, pack, {"layers": layers, "hidden": hidden, "heads": heads}, course)
-    found = carry_out([pack, step], out, lambda folder: folder / step.key / "model", quiet=quiet)[step.key]
+    found = carry_out([pack, step], out, f"{step.key}/model", quiet=quiet)[step.key]
     if not quiet:
         bits = ", ".join(f"{lang} {value:.3f}" for lang, value in found["bits_per_character"].items())
         stderr().print(f"Bits per character of held-out text: {bits}")

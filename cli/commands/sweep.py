@@ -12,6 +12,8 @@ from bistil_ray.terminal import visible
 
 from ..console import stderr, stdout
 from ..options import RECIPE_HELP, TASK_HELP, Quiet
+from ..plan_view import plan_data, show_plan
+from .results import show_records
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,8 +90,6 @@ def sweep(
     from bistil_ray.run_storage import open_storage
     from bistil_ray.trackers.telling import check_trackers
 
-    from .plan_view import plan_data, show_plan
-
     check_trackers(resolved.tracking)
     run = open_storage(resolved.storage).folder / (resolved.name or _default_name(resolved))
     check_name(resolved, run)
@@ -151,8 +151,6 @@ def _carry_out(
     yes: bool,
     quiet: bool,
 ) -> None:
-    from .plan_view import show_plan
-
     if not quiet:
         show_plan(data, console)
     if data["estimate"]["hours"] > 1 and not yes and console.is_terminal:
@@ -163,10 +161,8 @@ def _carry_out(
     from bistil_ray.results.records import read_records
     from bistil_ray.results.tables import arrange
 
-    from .results import show_records
-
     outcome = run_sweep(config, plan, run, Board(console, quiet))
-    records = read_records(run) if (run / "results.jsonl").exists() else []
+    records = read_records(run)
     if as_json:
         typer.echo(json.dumps([record.model_dump() for record in records]))
     else:

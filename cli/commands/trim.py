@@ -9,6 +9,7 @@ import typer
 
 from ..console import stderr, working
 from ..options import Quiet
+from ..single import new_folder
 
 EPILOG = (
     "Example: bistil-ray trim --teacher FacebookAI/xlm-roberta-base --langs en,sw --corpora corpora/ --out trimmed/"
@@ -37,8 +38,6 @@ def trim(
     from bistil_ray.steps.pack import choose_vocabulary
     from bistil_ray.storage import prepare_folder, replacing
     from bistil_ray.vocab.trim import trim_tokenizer
-
-    from .single import new_folder
 
     out = new_folder(out)
     silence_transformers()

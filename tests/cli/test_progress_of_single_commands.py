@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bistil_ray.cli.commands.single import carry_out
 from bistil_ray.cli.console import working
+from bistil_ray.cli.single import carry_out
 from bistil_ray.planning.step import Step
 
 
@@ -35,7 +35,7 @@ def test_a_line_for_each_step_and_not_for_each_report(
     steps: list[Step], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    results = carry_out(steps, out, lambda work: work / steps[1].key)
+    results = carry_out(steps, out, steps[1].key)
     said = capsys.readouterr()
     assert said.out == ""
     assert [line.rpartition(" in ")[0] for line in said.err.splitlines()] == [
@@ -48,7 +48,7 @@ def test_a_line_for_each_step_and_not_for_each_report(
 
 
 def test_quiet_says_nothing(steps: list[Step], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    carry_out(steps, tmp_path / "out", lambda work: work / steps[1].key, quiet=True)
+    carry_out(steps, tmp_path / "out", steps[1].key, quiet=True)
     with working("Scoring", quiet=True) as say:
         say("half way")
     assert capsys.readouterr() == ("", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bistil_ray.cli.commands.plan_view import plan_data
+from bistil_ray.cli.plan_view import plan_data
 from bistil_ray.config import RunConfig
 from bistil_ray.dashboard.files import open_run_files
 from bistil_ray.dashboard.gather import RunReader

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import print_table
+from .console import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import stderr
+from .console import stderr
 
 if TYPE_CHECKING:
     from bistil_ray.config import RunConfig
@@ -39,13 +39,13 @@ def only_language(config: RunConfig) -> str:
 def carry_out(
     steps: Sequence[Step],
     out: Path,
-    product: Callable[[Path], Path],
-    beside: Callable[[Path], Path] | None = None,
+    product: str,
+    beside: str | None = None,
     quiet: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Run ``steps`` in a work folder beside ``out``, copy the folder that ``product`` names to ``out``, clean up.
+    """Run ``steps`` in a work folder beside ``out``, copy ``product``, a folder in there, to ``out``, clean up.
 
-    ``beside`` names a folder that is put into ``out`` under its own name. Progress goes to stderr, unless ``quiet``.
+    ``beside`` is another one, which is put into ``out`` under its own name. Progress goes to stderr, unless ``quiet``.
     """
     from bistil_ray.distributed.progress import Board
     from bistil_ray.steps.local import run_here
@@ -67,9 +67,9 @@ def carry_out(
     finally:
         board.end()
     with replacing(out) as folder:
-        shutil.copytree(product(work), folder)
+        shutil.copytree(work / product, folder)
         if beside is not None:
-            shutil.copytree(beside(work), folder / beside(work).name)
+            shutil.copytree(work / beside, folder / Path(beside).name)
     shutil.rmtree(work)
     if not quiet:
         console.print(f"Written to {out}")
