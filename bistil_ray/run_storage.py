@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from .data.patience import retried
 from .errors import StorageError, first_line
 from .results.records import MARKS_OF_A_RUN, RESULTS
-from .storage import DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
+from .storage import CHECKPOINTS, DONE, RESULT, is_done, local_path, open_filesystem, prepare_folder, replacing
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -153,7 +153,7 @@ class RunStorage:
     def _is_stale(self, name: str) -> bool:
         parts = name.split("/")
         replaced = parts[1] == "best" and (self.folder / "/".join(parts[:3])).is_dir()
-        return replaced or "checkpoints" in parts[2:]
+        return replaced or CHECKPOINTS in parts[2:]
 
     def _transfer(self, move: Callable[[str], None], names: Sequence[str]) -> None:
         """Move files side by side, and completion markers only when all others have arrived."""

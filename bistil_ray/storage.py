@@ -26,6 +26,7 @@ NO_ROOM = ("No space left on device", "Disk quota exceeded", "File too large")
 DONE = "DONE"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
+CHECKPOINTS = "checkpoints"
 LONGEST_PATH, LONGEST_NAME = 4000, 255
 """Bytes that file systems take; a path gets a little longer by what is written below it."""
 

@@ -19,7 +19,7 @@ from ..errors import StorageError
 from ..results.records import RESULTS
 from ..run_storage import RunStorage, storage_at
 from ..steps.context import Context, Job
-from ..storage import METRICS, RESULT
+from ..storage import CHECKPOINTS, METRICS, RESULT
 from ..train.state import checkpoints
 from .launch import Body
 from .nodes import check_view
@@ -96,14 +96,14 @@ class _Publishing:
 
     def __init__(self, inner: Context, storage: RunStorage, folder: Path) -> None:
         self._inner, self._storage, self._folder = inner, storage, folder
-        self._published = checkpoints(folder / "checkpoints")[:1]
+        self._published = checkpoints(folder / CHECKPOINTS)[:1]
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._inner, name)
 
     def report(self, metrics: dict[str, Any]) -> None:
         self._inner.report(metrics)
-        newest = checkpoints(self._folder / "checkpoints")[:1]
+        newest = checkpoints(self._folder / CHECKPOINTS)[:1]
         if self._inner.rank == 0 and newest != self._published:
             self._storage.publish(_name(self._folder))
             self._published = newest

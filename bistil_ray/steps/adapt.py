@@ -25,11 +25,11 @@ from ..sparse.files import save_delta
 from ..sparse.given import fit_delta, in_differences, load_sft
 from ..storage import read_result
 from ..train.masked_lm import MaskedLanguageModelling
-from ..train.phase import Phase
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .blocks import BlockStream, training_files
 from .context import Context, Job
 from .examination import held_out_bits
+from .training import phase_of, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     stream = BlockStream(
         files=training_files(pack),
         batch_size=settings["batch_size"],
-        micro_batches=job.runtime.get("accumulation", 1),
+        micro_batches=job.micro_batches,
         mask=settings["mask"],
         vocabulary=vocabulary,
         seed=settings["seed"],
@@ -57,15 +57,12 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tuning = tune_sparsely(
         MaskedLanguageModelling(model),
         partial(stream.batches, context),
-        Phase.from_settings(settings, job.runtime, dense, [settings["lang"]]) if dense else None,
-        Phase.from_settings(settings, job.runtime, settings["sparse_steps"], [settings["lang"]]),
+        phase_of(job, dense, [settings["lang"]]) if dense else None,
+        phase_of(job, settings["sparse_steps"], [settings["lang"]]),
+        surroundings(job, context),
         density=settings["density"],
         head=[name for name, _ in model.named_parameters() if name not in encoder],
         l1=settings["l1"],
-        checkpoints=job.folder / "checkpoints",
-        report=context.report,
-        is_to_end=context.is_to_end,
-        writes=context.rank == 0,
     )
     delta = _difference(model, tuning, encoder, _meta(job, settings["density"]))
     if context.rank == 0:

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ..data.order import Chunk, in_batches, read_chunk
+from ..storage import CHECKPOINTS
 from ..teachers.shared import Teaching
 
 Item = TypeVar("Item")
@@ -29,6 +30,16 @@ class Job:
     folder: Path
     runtime: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where its training saves."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def micro_batches(self) -> int:
+        """Parts that every batch of its training is cut into."""
+        return int(self.runtime.get("accumulation", 1))
 
     @property
     def trains(self) -> bool:

@@ -14,9 +14,10 @@ from ..evaluate.language_model import bits_per_character
 from ..planning.halving import examined_at
 from ..storage import read_metrics, read_result
 from ..train.loop import run_phase
-from ..train.phase import Batch, Objective, Phase, Progress
+from ..train.phase import Batch, Objective, Progress
 from .blocks import held_out_blocks
 from .context import Context, Job
+from .training import phase_of, surroundings
 
 
 class Paused(Exception):
@@ -81,14 +82,11 @@ def train_examined(
     examine = Examination(measure, job.settings, context)
     progress = run_phase(
         objective,
-        Phase.from_settings(job.settings, job.runtime, job.settings["steps"], languages),
+        phase_of(job, job.settings["steps"], languages),
         batches,
-        checkpoints=job.folder / "checkpoints",
+        surroundings(job, context),
         pause_at=job.runtime.get("pause_at"),
-        report=context.report,
         after_step=examine,
-        is_to_end=context.is_to_end,
-        writes=context.rank == 0,
     )
     return {
         "bits_per_character": examine.end(progress),

@@ -28,7 +28,7 @@ from ..teachers.constant import check_varies
 from ..teachers.shared import Teaching
 from ..train.objectives import Distillation, LabelLearning, TextBesides
 from ..train.optim import autocast, round_once
-from ..train.phase import Batch, Objective, Phase
+from ..train.phase import Batch, Objective
 from ..train.seeds import mix
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from ..vocab.match import kept_by_name
@@ -39,6 +39,7 @@ from .new_student import student_folder
 from .scoring import make_record, score
 from .task_teacher import language_sfts, load_task_teacher
 from .text_besides import with_text
+from .training import phase_of, surroundings
 
 ROWS_TO_DIFFER = 4
 """The same of the same is no fault of a teacher, and decisions about two rows may be rounded to the same in bf16."""
@@ -76,14 +77,11 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     tuning = tune_sparsely(
         objective,
         in_turn,
-        Phase.from_settings(settings, job.runtime, dense, languages) if dense else None,
-        Phase.from_settings(settings, job.runtime, sparse, languages),
+        phase_of(job, dense, languages) if dense else None,
+        phase_of(job, sparse, languages),
+        surroundings(job, context),
         density=settings["density"],
         head=head_parameters(student),
-        checkpoints=job.folder / "checkpoints",
-        report=context.report,
-        is_to_end=context.is_to_end,
-        writes=context.rank == 0,
         once=partial(context.in_common, f"dense phase of {distilled_folder}"),
     )
     result = _finish(job, student, tokenizer, tuning) if context.rank == 0 else {}

@@ -49,7 +49,7 @@ def training_stream(job: Job, model: str | Path, labels: Sequence[str]) -> Label
         features,
         int(tokenizers[settings["source"]].pad_token_id),
         settings["batch_size"],
-        job.runtime.get("accumulation", 1),
+        job.micro_batches,
         settings["seed"],
     )
 

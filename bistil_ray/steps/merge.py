@@ -42,7 +42,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         files=[prediction_files(job.needs[f"predict-{lang}"]) for lang in teacher_of],
         maps=[vocabulary.maps[lang] for lang in teacher_of],
         batch_size=settings["batch_size"],
-        micro_batches=job.runtime.get("accumulation", 1),
+        micro_batches=job.micro_batches,
         seed=settings["seed"],
     )
     masking = {lang: vocabulary.masking(lang) for lang in teacher_of}

@@ -34,7 +34,7 @@ def train_on_text(
     stream = BlockStream(
         files=training_files(pack),
         batch_size=settings["batch_size"],
-        micro_batches=job.runtime.get("accumulation", 1),
+        micro_batches=job.micro_batches,
         mask=mask,
         vocabulary=vocabulary,
         seed=settings["seed"],

@@ -84,7 +84,7 @@ def run_step(job: Job, context: Context) -> dict[str, Any]:
 
 def _drop_checkpoints(job: Job, context: Context) -> None:
     if context.rank == 0:
-        shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
 
 
 @contextmanager

@@ -23,13 +23,14 @@ from ..sparse.given import fit_delta, is_sft, load_sft
 from ..storage import read_result, replacing
 from ..train.loop import run_phase
 from ..train.objectives import LabelLearning
-from ..train.phase import Phase, Progress
+from ..train.phase import Progress
 from ..train.seeds import mix
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .adapt import sft_folder
 from .context import Context, Job
 from .labelled import task_of, training_stream
 from .new_student import student_folder
+from .training import phase_of, surroundings
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -46,33 +47,21 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     objective = LabelLearning(model, task, sfts)
     stream = training_stream(job, place, labels)
     dense, sparse = (
-        Phase.from_settings(settings, job.runtime, stream.steps(settings[name]), settings["sources"])
-        for name in ("epochs", "sparse_epochs")
+        phase_of(job, stream.steps(settings[name]), settings["sources"]) for name in ("epochs", "sparse_epochs")
     )
-    batches, checkpoints, writes = partial(stream.batches, context), job.folder / "checkpoints", context.rank == 0
+    batches, around = partial(stream.batches, context), surroundings(job, context)
     done: Progress | SparseTuning
     if settings["density"] is None:
-        done = run_phase(
-            objective,
-            dense,
-            lambda start: batches(start, dense.steps),
-            checkpoints=checkpoints,
-            report=context.report,
-            is_to_end=context.is_to_end,
-            writes=writes,
-        )
+        done = run_phase(objective, dense, lambda start: batches(start, dense.steps), around)
     else:
         done = tune_sparsely(
             objective,
             batches,
             dense,
             sparse,
+            around,
             density=settings["density"],
             head=head_parameters(model),
-            checkpoints=checkpoints,
-            report=context.report,
-            is_to_end=context.is_to_end,
-            writes=writes,
         )
     if context.rank == 0:
         with replacing(job.folder / "model") as folder:

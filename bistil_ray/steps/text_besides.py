@@ -64,7 +64,7 @@ def with_text(
         [[{"input_ids": ids, **task_of(job).asked_about_text(len(ids))} for ids in documents]],
         tokenizer.pad_token_id,
         max(1, round(labelled.tokens_per_batch * len(documents) / blocks_NT.size)),
-        job.runtime.get("accumulation", 1),
+        job.micro_batches,
         settings["seed"],
     )
     return MixedStream(labelled, text, settings["text_share"], language, settings["seed"])

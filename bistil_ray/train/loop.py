@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from .memory import Fitting
 from .notice import TERMINATED, notice
 from .numbers import count_skipped, follow_loss, is_finite, loss_warning
 from .optim import autocast, learning_rate, make_optimizer
-from .phase import Batch, Counts, Objective, Phase, Progress, Report
+from .phase import ALONE, Batch, Counts, Objective, Phase, Progress, Surroundings
 from .pull import Pull
 from .ranks import sum_gradients, total
 from .seeds import mix
@@ -33,31 +32,27 @@ def run_phase(
     objective: Objective,
     phase: Phase,
     batches: Callable[[int], Iterator[Sequence[Batch]]],
+    around: Surroundings = ALONE,
     *,
-    checkpoints: Path | None = None,
     pause_at: int | None = None,
-    report: Report = lambda metrics: None,
     masks: Mapping[str, Tensor] | None = None,
     pull: Pull | None = None,
     after_step: Callable[[Progress], None] = lambda progress: None,
-    is_to_end: Callable[[], bool] = lambda: False,
-    writes: bool = True,
 ) -> Progress:
     """Train ``objective.model`` for ``phase.steps`` steps and give the final progress.
 
-    ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. With ``checkpoints`` the
-    phase continues from the newest one there; only a rank that ``writes`` saves. At the step ``pause_at`` it saves and
-    gives what it has reached; a later call goes on. Where a parameter has one of ``masks``
-    (by name) only the entries inside learn and count when clipping; those outside stay exactly as they are. Before
-    clipping ``pull`` adds its gradients, and the term ``l1``. Raises TrainingError when steps keep giving NaN or
-    infinity and when single rows do not fit into memory; SystemExit, after saving, when told to end, by SIGTERM or by
-    ``is_to_end``.
+    ``batches(step)`` iterates over batches (lists of micro-batches) from that 0-based step on. ``around`` it there may
+    be checkpoints: the phase continues from the newest one. At the step ``pause_at`` it saves and gives what it has
+    reached; a later call goes on. Where a parameter has one of ``masks`` (by name) only the entries inside learn and
+    count when clipping; those outside stay exactly as they are. Before clipping ``pull`` adds its gradients, and the
+    term ``l1``. Raises TrainingError when steps keep giving NaN or infinity and when single rows do not fit into
+    memory; SystemExit, after saving, when told to end, by SIGTERM or by what is around it.
     """
     named = {name: parameter for name, parameter in objective.model.named_parameters() if parameter.requires_grad}
     learned = Learned(named, masks)
     optimizer = make_optimizer(learned.moved.values(), phase.lr)
     progress = Progress()
-    if checkpoints is not None and (facts := load_checkpoint(checkpoints, learned.moved, optimizer)):
+    if around.checkpoints is not None and (facts := load_checkpoint(around.checkpoints, learned.moved, optimizer)):
         learned.put_back()
         progress = Progress(**facts)
         log.info("continuing at step %d of %d", progress.step, phase.steps)
@@ -79,17 +74,17 @@ def run_phase(
             progress.step += 1
             follow_loss(progress, phase, terms, norm)
             # All ranks end together: one that went alone would leave the others waiting for it.
-            told = is_signalled() or is_to_end()
+            told = is_signalled() or around.is_to_end()
             tokens, ending = total([sum(int(micro["attention_mask"].sum()) for micro in batch), told])
             progress.tokens += int(tokens)
             progress.seconds = time.monotonic() - began
             progress.terms = terms
             if progress.step % phase.log_every == 0 or progress.step == phase.steps:
-                report(_metrics(progress, phase, terms, norm, optimizer))
+                around.report(_metrics(progress, phase, terms, norm, optimizer))
             after_step(progress)
             due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == stop or ending
-            if checkpoints is not None and writes and due:
-                save_checkpoint(checkpoints, progress.step, learned.moved, optimizer, vars(progress))
+            if around.checkpoints is not None and around.writes and due:
+                save_checkpoint(around.checkpoints, progress.step, learned.moved, optimizer, vars(progress))
                 saved = time.monotonic()
             if ending:
                 log.warning("told to end: saved at step %d of %d", progress.step, phase.steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -39,21 +40,6 @@ class Phase:
     languages: tuple[str, ...] = ()
     """What the numbers in ``language`` of a batch stand for, to name a batch by."""
 
-    @classmethod
-    def from_settings(
-        cls, settings: Mapping[str, Any], runtime: Mapping[str, Any], steps: int, languages: Sequence[str] = ()
-    ) -> Phase:
-        """Read a phase from a step's settings, which have the same words."""
-        named = {name: settings[name] for name in ("lr", "warmup", "clip", "precision")}
-        return cls(
-            steps=steps,
-            seed=settings["seed"],
-            log_every=max(1, min(20, steps // 20)),
-            checkpoint_seconds=60 * runtime.get("checkpoint_minutes", 2.0),
-            languages=tuple(languages),
-            **named,
-        )
-
 
 @dataclass
 class Progress:
@@ -72,3 +58,21 @@ class Progress:
 
 
 Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training is given by where it runs."""
+
+    checkpoints: Path | None = None
+    """Where it saves, and goes on from; nowhere, and from the start, if there is no such place."""
+    report: Report = lambda metrics: None
+    """Hears how far it has come."""
+    is_to_end: Callable[[], bool] = lambda: False
+    """Tells whether it should save and end; a SIGTERM says the same."""
+    writes: bool = True
+    """False for the ranks that save nothing, since another does."""
+
+
+ALONE = Surroundings()
+"""Nowhere to save and nobody to tell."""

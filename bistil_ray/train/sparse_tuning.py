@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ..sparse.select import select_changes
 from .loop import run_phase
-from .phase import Batch, Objective, Phase, Progress, Report
+from .phase import ALONE, Batch, Objective, Phase, Progress, Surroundings
 from .pull import Pull
 
 
@@ -53,14 +52,11 @@ def tune_sparsely(
     batches: Callable[[int, int], Iterator[Sequence[Batch]]],
     dense: Phase | None,
     sparse: Phase,
+    around: Surroundings = ALONE,
     *,
     density: float,
     head: Collection[str] = (),
     l1: float = 0.0,
-    checkpoints: Path | None = None,
-    report: Report = lambda metrics: None,
-    is_to_end: Callable[[], bool] = lambda: False,
-    writes: bool = True,
     once: Callable[[Callable[[], WholeTuning]], WholeTuning] = lambda make: make(),
 ) -> SparseTuning:
     """Run LT-SFT on ``objective.model``, which ends with the sparse solution.
@@ -71,10 +67,10 @@ def tune_sparsely(
     may change (``density`` 1) there is nothing to choose, and ``dense`` may be None: the rest stays the same.
 
     ``batches(start, stop)`` iterates over the batches of the steps ``start`` to ``stop``. ``l1`` is the strength of the
-    pull towards the start (see Pull), in both phases; the head feels none. ``report`` gets the metrics of both phases,
-    each with its ``phase``. With ``checkpoints``, an interrupted call made again from the same starting weights goes on
-    where it stopped, bit for bit: the finished dense phase is read back and the choice made again from it. ``once``
-    is handed the dense phase, and may give what it gave for another density of the same tuning.
+    pull towards the start (see Pull), in both phases; the head feels none. What is ``around`` it hears the metrics of both
+    phases, each with its ``phase``; with checkpoints there, an interrupted call made again from the same starting
+    weights goes on where it stopped, bit for bit: the finished dense phase is read back and the choice made again from
+    it. ``once`` is handed the dense phase, and may give what it gave for another density of the same tuning.
     """
     trained = {name: value for name, value in objective.model.named_parameters() if value.requires_grad}
     before = {name: value.detach().clone() for name, value in trained.items()}
@@ -86,12 +82,13 @@ def tune_sparsely(
             objective,
             phase,
             lambda step: batches(step, phase.steps),
-            checkpoints=checkpoints / name if checkpoints else None,
-            report=lambda metrics: report({"phase": name, **metrics}),
+            replace(
+                around,
+                checkpoints=around.checkpoints / name if around.checkpoints else None,
+                report=lambda metrics: around.report({"phase": name, **metrics}),
+            ),
             masks=masks,
             pull=pull,
-            is_to_end=is_to_end,
-            writes=writes,
         )
 
     def tune_wholly(phase: Phase) -> WholeTuning:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from bistil_ray.losses.attention import attention_mse, reference_attention_divergence, reference_attention_mse
 from bistil_ray.losses.hidden import hidden_mse
@@ -26,14 +26,8 @@ from bistil_ray.models.families import family_of
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.projection import sample_states, state_projections
 from bistil_ray.models.states import Observed, observe
+from tests.parity.golden_models import HEADS, load
 
-HEADS = {
-    "base": "base",
-    "mlm": "masked-lm",
-    "tc": "token-classification",
-    "sc": "sequence-classification",
-    "qa": "question-answering",
-}
 LABELS = {
     "base": {},
     "mlm": {"labels": "labels_mlm"},
@@ -62,9 +56,7 @@ class Golden:
     def model(self, family: str, name: str, head: str, dtype: str) -> PreTrainedModel:
         key = (family, name, dtype)
         if key not in self.models:
-            folder = self.folder / family / name
-            model_class = family_of(AutoConfig.from_pretrained(folder)).head_class(HEADS[head])
-            self.models[key] = model_class.from_pretrained(folder).to(getattr(torch, dtype)).eval()
+            self.models[key] = load(self.folder / family / name, head).to(getattr(torch, dtype)).eval()
         return self.models[key]
 
     def inputs(self, family: str, head: str, batch: str) -> dict[str, Tensor]:

@@ -11,25 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedModel
 
-from bistil_ray.models.families import family_of
 from bistil_ray.models.student import build_student, cut_vocabulary
+from tests.parity.golden_models import load
 
-HEADS = {
-    "base": "base",
-    "mlm": "masked-lm",
-    "tc": "token-classification",
-    "sc": "sequence-classification",
-    "qa": "question-answering",
-}
 STUDENT = re.compile(r"student_(?P<head>[a-z]+)_lrf(?P<factor>\d+)_hrf1_copy(?P<bottom>_bottom)?")
 # The weights that were changed after copying in the students with task heads.
 PERTURBED = re.compile(r".*(\.bias|LayerNorm\.weight)")
-
-
-def load(folder: Path, head: str) -> PreTrainedModel:
-    return family_of(AutoConfig.from_pretrained(folder)).head_class(HEADS[head]).from_pretrained(folder)
 
 
 def test_copied_students(golden: Path) -> None:

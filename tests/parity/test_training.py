@@ -15,7 +15,7 @@ from bistil_ray.models.layers import align_layers
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import Distillation
-from bistil_ray.train.phase import Batch, Phase
+from bistil_ray.train.phase import Batch, Phase, Surroundings
 from bistil_ray.train.sparse_tuning import tune_sparsely
 
 # A bias of keys shifts all scores of a query alike: its true gradient is 0, and Adam makes steps of the rounding noise.
@@ -43,7 +43,7 @@ def run(goal: Distillation, batches: Sequence[Sequence[Batch]], steps: int, lr: 
     def stream(start: int) -> Iterator[Sequence[Batch]]:
         return iter(batches[start:])
 
-    run_phase(goal, Phase(steps, lr, precision="fp32", log_every=1), stream, report=seen.append)
+    run_phase(goal, Phase(steps, lr, precision="fp32", log_every=1), stream, Surroundings(report=seen.append))
     return seen
 
 
@@ -97,7 +97,7 @@ def test_sparse_fine_tuning_gives_the_reference_losses_choice_and_student(golden
         phase,
         density=0.08,
         head=head,
-        report=seen.append,
+        around=Surroundings(report=seen.append),
     )
 
     for step, (mine, theirs) in enumerate(zip(seen, record["steps"], strict=True)):

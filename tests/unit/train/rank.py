@@ -17,7 +17,7 @@ from bistil_ray.models.layers import align_layers
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import Distillation, TextBesides
-from bistil_ray.train.phase import Batch, Phase
+from bistil_ray.train.phase import Batch, Phase, Surroundings
 from bistil_ray.train.pull import Pull
 
 WEIGHTS = {"hidden": 1.0, "attention": 0.5, "logits": 2.0}
@@ -41,7 +41,7 @@ def train(folder: Path, rank: int, world: int) -> tuple[list[dict[str, float]], 
     seen: list[dict[str, float]] = []
     phase = Phase(len(data), 1e-3, precision="fp32", log_every=1)
     masks = {name: value > 0 for name, value in student.named_parameters() if name.endswith("word_embeddings.weight")}
-    run_phase(goal, phase, mine, report=seen.append, masks=masks, pull=Pull(_starts(student), 0.1))
+    run_phase(goal, phase, mine, Surroundings(report=seen.append), masks=masks, pull=Pull(_starts(student), 0.1))
     return seen, dict(student.named_parameters())
 
 

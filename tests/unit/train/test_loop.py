@@ -15,7 +15,7 @@ from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.numbers import MAX_SKIPPED, loss_warning
 from bistil_ray.train.objectives import LabelLearning
-from bistil_ray.train.phase import Batch, Phase, Progress
+from bistil_ray.train.phase import Batch, Phase, Progress, Surroundings
 
 PHASE = Phase(steps=8, lr=0.05, precision="fp32", log_every=3, seed=1)
 
@@ -68,7 +68,9 @@ def test_masked_gradients_do_not_count_when_clipping(make_toy: Callable, toy_bat
     norms: list[dict[str, float]] = []
     nothing = {name: torch.zeros_like(value, dtype=torch.bool) for name, value in make_toy().named_parameters()}
     phase = Phase(1, 0.05, precision="fp32", log_every=1)
-    run_phase(LabelLearning(make_toy(), TASKS["pos"]), phase, toy_batches, masks=nothing, report=norms.append)
+    run_phase(
+        LabelLearning(make_toy(), TASKS["pos"]), phase, toy_batches, Surroundings(report=norms.append), masks=nothing
+    )
     assert norms[0]["gradient_norm"] == 0
 
 
@@ -106,7 +108,12 @@ def test_a_loss_that_does_not_fall_is_told_at_the_end(make_toy: Callable, toy_ba
     for lr, falls in ((0.05, True), (0.0, False)):
         seen: list[dict[str, float]] = []
         phase = Phase(60, lr, precision="fp32")
-        run_phase(LabelLearning(make_toy().eval(), TASKS["pos"]), phase, endless(toy_batches), report=seen.append)
+        run_phase(
+            LabelLearning(make_toy().eval(), TASKS["pos"]),
+            phase,
+            endless(toy_batches),
+            Surroundings(report=seen.append),
+        )
         assert ("warning" not in seen[-1]) == falls
         assert all("warning" not in figures for figures in seen[:-1])
 
@@ -124,7 +131,7 @@ def endless(toy_batches: Callable) -> Callable[[int], Iterator[Sequence[Batch]]]
 
 def test_figures_come_every_few_steps_and_at_the_end(make_toy: Callable, toy_batches: Callable) -> None:
     seen: list[dict[str, float]] = []
-    progress = run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, report=seen.append)
+    progress = run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, Surroundings(report=seen.append))
     assert [figures["step"] for figures in seen] == [3, 6, 8]
     assert seen[-1]["tokens"] == 8 * 15 == progress.tokens
     assert seen[-1]["loss"] == seen[-1]["loss_tags"] == progress.terms["tags"]

@@ -17,7 +17,7 @@ from bistil_ray.train.loop import run_phase, train_step
 from bistil_ray.train.memory import Fitting, is_out_of_memory
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
-from bistil_ray.train.phase import Batch, Phase
+from bistil_ray.train.phase import Batch, Phase, Surroundings
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
 
@@ -83,5 +83,5 @@ def test_what_fits_is_found_out_once_and_kept_in_the_checkpoint(
     problem = torch.OutOfMemoryError("CUDA out of memory.")
     for steps, sizes in ((2, [3, 2, 1, 2, 1]), (3, [2, 1])):
         goal = Small(make_toy(), 2, problem)
-        progress = run_phase(goal, Phase(steps, 0.01, precision="fp32"), toy_batches, checkpoints=tmp_path)
+        progress = run_phase(goal, Phase(steps, 0.01, precision="fp32"), toy_batches, Surroundings(tmp_path))
         assert (goal.sizes, progress.cuts) == (sizes, 2)

@@ -14,7 +14,7 @@ from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.notice import TERMINATED, notice
 from bistil_ray.train.objectives import LabelLearning
-from bistil_ray.train.phase import Phase, Progress
+from bistil_ray.train.phase import Phase, Progress, Surroundings
 from bistil_ray.train.state import checkpoints
 
 PHASE = Phase(steps=9, lr=0.05, precision="fp32", seed=3)
@@ -37,7 +37,7 @@ def test_a_phase_that_is_told_to_end_saves_and_goes_on_from_there_bit_for_bit(
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         goal = LabelLearning(make_toy(), TASKS["pos"])
-        run_phase(goal, PHASE, toy_batches, checkpoints=tmp_path, after_step=tell, is_to_end=is_to_end)
+        run_phase(goal, PHASE, toy_batches, Surroundings(tmp_path, is_to_end=is_to_end), after_step=tell)
     assert ended.value.code == TERMINATED == 143
     assert signal.getsignal(signal.SIGTERM) == before
     (saved,) = checkpoints(tmp_path)
@@ -48,7 +48,7 @@ def test_a_phase_that_is_told_to_end_saves_and_goes_on_from_there_bit_for_bit(
     for folder in (tmp_path, None):
         model = make_toy()
         goal = LabelLearning(model, TASKS["pos"])
-        run_phase(goal, PHASE, toy_batches, checkpoints=folder, after_step=lambda now: steps.append(now.step))
+        run_phase(goal, PHASE, toy_batches, Surroundings(folder), after_step=lambda now: steps.append(now.step))
         finals.append(list(model.parameters()))
     assert steps[:3] in ([4, 5, 6], [5, 6, 7])
     assert all(torch.equal(one, other) for one, other in zip(*finals, strict=True))

@@ -17,7 +17,7 @@ from bistil_ray.train import state
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
 from bistil_ray.train.optim import make_optimizer
-from bistil_ray.train.phase import Phase, Progress
+from bistil_ray.train.phase import Phase, Progress, Surroundings
 from bistil_ray.train.state import checkpoints, load_checkpoint
 
 PHASE = Phase(steps=9, lr=0.05, warmup=0.3, precision="fp32", seed=3, checkpoint_seconds=0)
@@ -52,7 +52,7 @@ def interrupted(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> Pa
     """The checkpoints of the phase, interrupted in its sixth step."""
     with pytest.raises(Power):
         run_phase(
-            LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path, after_step=fail_at(6)
+            LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, Surroundings(tmp_path), after_step=fail_at(6)
         )
     return tmp_path
 
@@ -64,7 +64,7 @@ def go_on(folder: Path, make_toy: Callable, toy_batches: Callable) -> tuple[list
         LabelLearning(model, TASKS["pos"]),
         PHASE,
         toy_batches,
-        checkpoints=folder,
+        Surroundings(folder),
         after_step=lambda now: steps.append(now.step),
     )
     assert progress.step == PHASE.steps
@@ -147,7 +147,7 @@ def test_a_checkpoint_of_another_model_is_not_used(
     other = make_toy()
     other.head = torch.nn.Linear(6, 5)
     before = other.embedding.weight.detach().clone()
-    run_phase(LabelLearning(other, TASKS["pos"]), Phase(0, 0.1), toy_batches, checkpoints=interrupted)
+    run_phase(LabelLearning(other, TASKS["pos"]), Phase(0, 0.1), toy_batches, Surroundings(interrupted))
     assert torch.equal(other.embedding.weight, before)
 
 
@@ -173,7 +173,9 @@ def test_all_of_an_optimizers_state_comes_back_on_the_device_of_its_parameters(
 
 
 def test_a_rank_that_does_not_write_keeps_nothing(tmp_path: Path, make_toy: Callable, toy_batches: Callable) -> None:
-    run_phase(LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, checkpoints=tmp_path / "none", writes=False)
+    run_phase(
+        LabelLearning(make_toy(), TASKS["pos"]), PHASE, toy_batches, Surroundings(tmp_path / "none", writes=False)
+    )
     assert not (tmp_path / "none").exists()
 
 
@@ -185,7 +187,7 @@ def test_a_phase_that_pauses_saves_and_goes_on_bit_for_bit(
     def up_to(step: int | None) -> tuple[int, list[torch.Tensor]]:
         model = make_toy()
         objective = LabelLearning(model, TASKS["pos"])
-        return run_phase(objective, phase, toy_batches, checkpoints=tmp_path, pause_at=step).step, trained(model)
+        return run_phase(objective, phase, toy_batches, Surroundings(tmp_path), pause_at=step).step, trained(model)
 
     assert up_to(4)[0] == 4
     assert [path.name for path in checkpoints(tmp_path)] == ["step-000000004"]

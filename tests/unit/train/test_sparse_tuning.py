@@ -15,7 +15,7 @@ from bistil_ray.sparse.select import select_changes
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.loop import run_phase
 from bistil_ray.train.objectives import LabelLearning
-from bistil_ray.train.phase import Batch, Phase
+from bistil_ray.train.phase import Batch, Phase, Surroundings
 from bistil_ray.train.sparse_tuning import SparseTuning, tune_sparsely
 
 DENSE = Phase(steps=7, lr=0.05, warmup=0.3, precision="fp32", seed=3, log_every=1, checkpoint_seconds=0)
@@ -111,7 +111,7 @@ def test_frozen_parameters_stay_and_are_none_of_those_to_choose_from(tune: Tune,
 
 def test_metrics_say_which_phase_they_are_of(tune: Tune) -> None:
     seen: list[dict[str, Any]] = []
-    tune(report=seen.append, l1=0.1)
+    tune(around=Surroundings(report=seen.append), l1=0.1)
     assert [(line["phase"], line["step"]) for line in seen] == [
         *(("dense", step) for step in range(1, 8)),
         *(("sparse", step) for step in range(1, 6)),
@@ -140,10 +140,10 @@ def test_an_interruption_in_either_phase_changes_no_bit(phase: str, step: int, t
             raise Power
 
     with pytest.raises(Power):
-        tune(checkpoints=tmp_path, report=fail, l1=0.1)
+        tune(around=Surroundings(tmp_path, fail), l1=0.1)
     taken: list[tuple[str, int]] = []
     done, final = tune(
-        checkpoints=tmp_path, report=lambda metrics: taken.append((metrics["phase"], metrics["step"])), l1=0.1
+        around=Surroundings(tmp_path, lambda metrics: taken.append((metrics["phase"], metrics["step"]))), l1=0.1
     )
     assert taken[0] == (phase, step), "what was done before the interruption is not done again"
     expected, undisturbed = tune(l1=0.1)
@@ -152,8 +152,8 @@ def test_an_interruption_in_either_phase_changes_no_bit(phase: str, step: int, t
 
 
 def test_a_finished_tuning_is_read_back(tune: Tune, tmp_path: Path) -> None:
-    _, final = tune(checkpoints=tmp_path)
+    _, final = tune(around=Surroundings(tmp_path))
     taken: list[dict[str, Any]] = []
-    done, again = tune(checkpoints=tmp_path, report=taken.append)
+    done, again = tune(around=Surroundings(tmp_path, taken.append))
     assert same(again, final) and taken == []
     assert (done.dense.step, done.sparse.step) == (7, 5)
