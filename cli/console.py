@@ -1,17 +1,20 @@
-"""Tables and consoles: results go to stdout, everything else to stderr, colour only to a terminal.
+"""Tables, JSON and consoles: results go to stdout, everything else to stderr, colour only to a terminal.
 
 What comes from data is shown as it is: neither rich's markup nor a terminal's own codes in it are obeyed.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +29,8 @@ PLAIN_SECONDS = 15
 _GAP = 2
 _FOLDED = 16
 """Words are folded to so many characters at most; figures never are."""
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Names of files have them for bytes that are no UTF-8; streams refuse them."""
 
 
 def stdout() -> Console:
@@ -74,6 +79,12 @@ def working(words: str, quiet: bool = False) -> Iterator[Callable[[str], None]]:
             yield say
         finally:
             opening.cancel()
+
+
+def print_json(data: object) -> None:
+    """Print on stdout what ``--json`` asks for, to be read by people too: indented, with letters of every script."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    typer.echo(_HALVES.sub(lambda found: json.dumps(found[0])[1:-1], text))
 
 
 def print_table(

@@ -4,13 +4,17 @@ from typing import Annotated
 
 import typer
 
+CORPORA_HELP = "Where <lang>.parquet or <lang>/*.parquet lie."
 TASK_HELP = "The task: ner, pos, dep, nli, qa, topic or sentiment."
 RECIPE_HELP = "bistil, bistil+, nodistil, minilmv2, distilmbert, scratch"
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print data as JSON instead of tables.")]
+Corpora = Annotated[str, typer.Option(help=CORPORA_HELP)]
 LabelMap = Annotated[
     list[str] | None, typer.Option(help="Rename a label of the data, such as DATE=O; may be repeated.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 
 
 def renamed_labels(given: list[str] | None) -> dict[str, str]:

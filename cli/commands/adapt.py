@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import stderr
-from ..options import Quiet
+from ..options import Corpora, Quiet
 from ..single import carry_out, new_folder, only_language
 
 EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
@@ -17,7 +17,7 @@ EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang
 def adapt(
     teacher: Annotated[str, typer.Option(help="The teacher: a hub id or a folder.")],
     lang: Annotated[str, typer.Option(help="The language.")],
-    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the SFT.")],
     density: Annotated[float | None, typer.Option(help="Share of the encoder that may change.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as adapt.lr=1e-4.")] = None,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from ..console import print_table, working
-from ..options import Quiet
+from ..console import print_json, print_table, working
+from ..options import AsJson, Quiet
 
 EPILOG = "Example: bistil-ray bench runs/mine/best/sw exported/sw-int8 Davlan/afro-xlmr-base"
 
@@ -19,7 +18,7 @@ def bench(
         float,
         typer.Option(min=0, max=3600, help="How long each figure of time is measured; the quickest pass tells it."),
     ] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure parameters, bytes, FLOPs, latency, throughput and memory of models on this machine.
@@ -45,7 +44,7 @@ def bench(
         with working(f"Measuring {model} ({turn} of {len(folders)})", quiet):
             costs.append(cost_of(model, folder, seconds))
     if as_json:
-        typer.echo(json.dumps([asdict(cost) for cost in costs]))
+        print_json([asdict(cost) for cost in costs])
         return
     columns = ("model", "form", "params", "size", "FLOPs/token", "latency", "throughput", "memory", "GPU latency")
     rows = [

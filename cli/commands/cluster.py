@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from bistil_ray import __version__
 
-from ..console import print_table
+from ..console import print_json, print_table
+from ..options import AsJson
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,7 +26,7 @@ def cluster() -> None:
 
 
 @app.command("ls", epilog="Example: bistil-ray cluster ls")
-def list_launchers(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+def list_launchers(as_json: AsJson = False) -> None:
     """List the launcher files that come with the package, and what can be set in each."""
     from bistil_ray.launching.render import placeholders, shipped_launchers
 
@@ -35,7 +35,7 @@ def list_launchers(as_json: Annotated[bool, typer.Option("--json", help="Print a
     settings = {name: placeholders(text) for name, text in shipped.items()}
     if as_json:
         files = [{"name": name, "about": about[name], "settings": settings[name]} for name in shipped]
-        typer.echo(json.dumps(files, indent=2))
+        print_json(files)
         return
     print_table(("name", "about"), about.items())
     print_table(("name", "to be given [or left]"), [(name, _shown(settings[name])) for name in shipped])
@@ -88,13 +88,13 @@ def render(
 @app.command(epilog="Example: bistil-ray cluster validate mine.yaml")
 def validate(
     file: Annotated[Path, typer.Argument(help="A file for `ray up`, or a RayJob for KubeRay.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a launcher file without a cloud: Ray's schema, exposure, token, versions, storage, scaling."""
     from bistil_ray.distributed.launcher_files import check_launcher_file
 
     findings = check_launcher_file(file)
     if as_json:
-        typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        print_json([finding._asdict() for finding in findings])
     else:
         print_table(("check", "found"), findings)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from ..console import print_table
+from ..console import print_json, print_table
+from ..options import AsJson
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -18,7 +18,7 @@ def configs() -> None:
 
 
 @app.command("ls", epilog="Example: bistil-ray configs ls")
-def list_configs(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+def list_configs(as_json: AsJson = False) -> None:
     """List the configurations that come with the package.
 
     Each name can be given to --config.
@@ -27,7 +27,7 @@ def list_configs(as_json: Annotated[bool, typer.Option("--json", help="Print as 
 
     about = {name: _first_comment(text) for name, text in sorted(shipped_configs().items())}
     if as_json:
-        typer.echo(json.dumps([{"name": name, "about": line} for name, line in about.items()], indent=2))
+        print_json([{"name": name, "about": line} for name, line in about.items()])
     else:
         print_table(("name", "about"), about.items())
 

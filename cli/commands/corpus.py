@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,8 +9,8 @@ import typer
 
 from bistil_ray.terminal import visible
 
-from ..console import print_table, stderr, working
-from ..options import Quiet
+from ..console import print_json, print_table, stderr, working
+from ..options import CORPORA_HELP, AsJson, Quiet
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -56,7 +55,7 @@ def build(
     licence: Annotated[
         str | None, typer.Option("--licence", "--license", help="Its licence (a column licence or license).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Make the corpus of a language: cleaned text, every document once, in Parquet shards that a sweep reads.
@@ -85,7 +84,7 @@ def build(
 
         report = build_corpus(found, layout, selection, folder, show)
     if as_json:
-        typer.echo(json.dumps({"folder": str(folder)} | report.record(), indent=2))
+        print_json({"folder": str(folder)} | report.record())
         return
     rows = [
         ("rows read", report.read),
@@ -102,12 +101,12 @@ def build(
     epilog="Example: bistil-ray corpus check corpora/ --langs sw,yo --teacher google-bert/bert-base-multilingual-cased"
 )
 def check(
-    corpora: Annotated[str, typer.Argument(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Annotated[str, typer.Argument(help=CORPORA_HELP)],
     langs: Annotated[str, typer.Option(help="Languages to look at, such as sw,yo.")],
     source: Annotated[str, typer.Option(help="Another one, whose lines are looked for in theirs.")] = "en",
     teacher: Annotated[str | None, typer.Option(help="Count the tokens of this model: a hub id or a folder.")] = None,
     column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Report what is in corpora: sizes, bad and repeated rows, scripts, lines of another language, unknown tokens.
@@ -130,7 +129,7 @@ def check(
     with working("Reading", quiet) as say:
         checks = check_corpora(files, column, tokenizer, unknown_id, say)
     if as_json:
-        typer.echo(json.dumps([found.record() for found in checks], indent=2, ensure_ascii=False))
+        print_json([found.record() for found in checks])
         return
     columns = [found.lang for found in checks]
     cells = [_cells(found, columns) for found in checks]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import RECIPE_HELP, Quiet
+from ..options import RECIPE_HELP, Corpora, Quiet, Seed
 from ..single import carry_out, new_folder, only_language
 
 EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
@@ -16,13 +16,13 @@ EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --la
 def distill(
     teacher: Annotated[str, typer.Option(help="The teacher: a hub id or a folder.")],
     lang: Annotated[str, typer.Option(help="The target language.")],
-    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the student.")],
     source: Annotated[str, typer.Option(help="The source language.")] = "en",
     layers: Annotated[int | None, typer.Option(help="Layers of the student; half the teacher's if not given.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Hidden units of the student; the teacher's if not given.")] = None,
     recipe: Annotated[str, typer.Option(help=f"One of {RECIPE_HELP}.")] = "bistil",
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Seed = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as distil.steps=1000.")] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
-from ..console import print_table, working
-from ..options import TASK_HELP, LabelMap, Quiet, renamed_labels
+from ..console import print_json, print_table, working
+from ..options import TASK_HELP, AsJson, LabelMap, Quiet, renamed_labels
 
 EPILOG = "Example: bistil-ray evaluate runs/mine/best/sw --task ner --task-data ner/ --langs sw"
 
@@ -25,7 +24,7 @@ def evaluate(
         int | None,
         typer.Option(min=8, help="Longest text in tokens (as many as the model takes)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a fine-tuned model on one or more languages, by the metric of its task and everything else measured.
@@ -66,7 +65,7 @@ def evaluate(
         about = {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(examples)}
         rows.append(about | dict(found.details))
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
     else:
         _print_scores(rows)
 

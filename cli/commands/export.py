@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import print_table, stderr, working
-from ..options import LabelMap, Quiet, renamed_labels
+from ..console import print_json, print_table, stderr, working
+from ..options import AsJson, LabelMap, Quiet, renamed_labels
 from ..single import new_folder
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def export(
     licence: Annotated[
         str, typer.Option(help="Licence of the model, as the hub writes it, such as cc-by-4.0.")
     ] = "unknown",
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a model, its tokenizer and its card to a new folder; ONNX files are compared with PyTorch first."""
@@ -88,7 +87,7 @@ def export(
             address = upload(out, push)
         stderr().print(f"Uploaded to {address}")
     if as_json:
-        typer.echo(json.dumps([asdict(measured) for measured in forms]))
+        print_json([asdict(measured) for measured in forms])
         return
     columns, rows = form_table(forms, metric)
     print_table(columns, rows, right=columns[1:])

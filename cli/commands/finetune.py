@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import print_table, stderr
-from ..options import TASK_HELP, Quiet
+from ..console import print_json, print_table, stderr
+from ..options import TASK_HELP, Quiet, Seed
 from ..single import carry_out, new_folder, only_language
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def finetune(
     source: Annotated[str, typer.Option(help="The language of the labels.")] = "en",
     lang: Annotated[str | None, typer.Option(help="The language to score; the source if not given.")] = None,
     density: Annotated[float, typer.Option(help="Share of the encoder that may change.")] = 0.08,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Seed = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as finetune.sparse_epochs=5.")
     ] = None,
@@ -86,7 +85,7 @@ def finetune(
     RecordFile(out / RESULTS).append(Record.model_validate(record))
     write_text(out / CONFIG, to_yaml(config))
     if as_json:
-        typer.echo(json.dumps(record))
+        print_json(record)
     else:
         print_table(("lang", record["metric"]), [(record["lang"], f"{record['score']:.3f}")], right=(record["metric"],))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..console import print_table
-from ..options import Quiet
+from ..console import print_json, print_table
+from ..options import AsJson, Corpora, Quiet, Seed
 from ..single import carry_out, new_folder
 
 EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
@@ -17,7 +16,7 @@ EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahil
 
 def merge(
     teachers: Annotated[str, typer.Option(help="The teacher of each language: en=A,sw=B, a hub id or a folder each.")],
-    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the student.")],
     top_k: Annotated[int | None, typer.Option(help="Tokens kept of each prediction: merge.top_k.")] = None,
     threshold: Annotated[
@@ -28,9 +27,9 @@ def merge(
     ] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Layers; 6, or half of the body's.")] = None,
     hidden: Annotated[int | None, typer.Option(min=8, help="Hidden units; 256, or the body's.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Seed = 0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as merge.steps=1000.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a table.")] = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Merge teachers of different languages and vocabularies into one student of all these languages."""
@@ -76,7 +75,7 @@ def merge(
         for lang, teacher in assigned.items()
     ]
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
         return
     figures = {"teacher_bits_per_character": "teacher's bits per character", "bits_per_character": "student's"}
     print_table(

@@ -10,7 +10,7 @@ import typer
 from bistil_ray.planning.from_chance import HIDDEN, LAYERS, UNITS, default_heads
 
 from ..console import stderr
-from ..options import Quiet
+from ..options import Corpora, Quiet, Seed
 from ..single import carry_out, new_folder
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ EPILOG = "Example: bistil-ray pretrain --langs en,sw --corpora corpora/ --tokeni
 
 def pretrain(
     langs: Annotated[str, typer.Option(help="Languages to train on, such as en,sw.")],
-    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the model.")],
     tokenizer: Annotated[
         str | None, typer.Option(help="For a model from scratch: a folder or hub id with a fast tokenizer.")
@@ -43,7 +43,7 @@ def pretrain(
     length: Annotated[int, typer.Option(min=8, help="Tokens in a block.")] = 128,
     lr: Annotated[float, typer.Option(min=1e-8, help="Peak learning rate.")] = 5e-4,
     mask: Annotated[float, typer.Option(min=0.01, max=0.9, help="Share of tokens to predict.")] = 0.15,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: Seed = 0,
     text_column: Annotated[str, typer.Option(help="The corpora's column of text.")] = "text",
     quiet: Quiet = False,
 ) -> None:

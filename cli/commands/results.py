@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import print_table, stdout
+from ..console import print_json, print_table, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +41,7 @@ def results(
     from bistil_ray.errors import ConfigError
     from bistil_ray.languages import parse_languages
     from bistil_ray.results.records import find_run, read_records
-    from bistil_ray.results.tables import arrange, of_languages, to_csv, to_json
+    from bistil_ray.results.tables import arrange, of_languages, to_csv
     from bistil_ray.run_storage import bring_run
 
     if as_json and as_csv:
@@ -62,7 +61,7 @@ def results(
     elif to_optuna is not None:
         _write_studies(records, find_run(run), to_optuna, as_json, as_csv)
     elif as_json:
-        typer.echo(to_json(records))
+        print_json([record.model_dump(mode="json") for record in records])
     elif as_csv:
         typer.echo(to_csv(records), nl=False)
     else:
@@ -111,7 +110,7 @@ def _compare(
             "pairs": [pair.to_dict() for pair in pairs],
             "mean_difference": means,
         }
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(data)
         return
     console = stdout()
     console.print(f"here: {run}\nthere: {other}", *changed, "", sep="\n")
@@ -148,7 +147,7 @@ def _write_studies(records: Sequence[Record], run: Path, storage: str, as_json: 
         raise ConfigError("--to-optuna and --csv exclude each other: give one of them")
     added = write_studies(records, run, storage)
     if as_json:
-        typer.echo(json.dumps(added))
+        print_json(added)
     else:
         print_table(("study", "new trials"), [(name, str(count)) for name, count in added.items()], ("new trials",))
         typer.echo(masked(f"See them: optuna-dashboard {storage}"))

@@ -10,8 +10,8 @@ import typer
 
 from bistil_ray.terminal import visible
 
-from ..console import stderr, stdout
-from ..options import RECIPE_HELP, TASK_HELP, Quiet
+from ..console import print_json, stderr, stdout
+from ..options import CORPORA_HELP, RECIPE_HELP, TASK_HELP, AsJson, Quiet
 from ..plan_view import plan_data, show_plan
 from .results import show_records
 
@@ -29,7 +29,7 @@ def sweep(
     source: Annotated[str | None, typer.Option(help="Source language, which has labels.")] = None,
     config: Annotated[str | None, typer.Option(help="A configuration file, or the name of a shipped one.")] = None,
     teachers: Annotated[str | None, typer.Option(help="Teachers: hub ids or folders, separated by commas.")] = None,
-    corpora: Annotated[str | None, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")] = None,
+    corpora: Annotated[str | None, typer.Option(help=CORPORA_HELP)] = None,
     task: Annotated[str | None, typer.Option(help=TASK_HELP)] = None,
     task_data: Annotated[str | None, typer.Option(help="Where <lang>/{train,validation,test}.parquet lie.")] = None,
     task_sources: Annotated[
@@ -69,7 +69,7 @@ def sweep(
         list[str] | None, typer.Option("--set", help="Any key of the configuration: key=value.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of tables.")] = False,
+    as_json: AsJson = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a plan of more than an hour.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -99,7 +99,7 @@ def sweep(
     data = plan_data(work, resolved, run)
     if plan:
         if as_json:
-            typer.echo(json.dumps(data))
+            print_json(data)
         else:
             show_plan(data, console)
         return
@@ -164,7 +164,7 @@ def _carry_out(
     outcome = run_sweep(config, plan, run, Board(console, quiet))
     records = read_records(run)
     if as_json:
-        typer.echo(json.dumps([record.model_dump() for record in records]))
+        print_json([record.model_dump(mode="json") for record in records])
     else:
         show_records(arrange(records), console)
         _say_where(run, console)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..console import stderr, working
-from ..options import Quiet
+from ..options import Corpora, Quiet
 from ..single import new_folder
 
 EPILOG = (
@@ -19,7 +19,7 @@ EPILOG = (
 def trim(
     teacher: Annotated[str, typer.Option(help="The model to cut: a hub id or a folder.")],
     langs: Annotated[str, typer.Option(help="Languages whose tokens stay, such as en,sw.")],
-    corpora: Annotated[str, typer.Option(help="Where <lang>.parquet or <lang>/*.parquet lie.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the trimmed model.")],
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Keep tokens at least this frequent in one corpus.")

@@ -1,8 +1,9 @@
-"""Tables on wide and narrow terminals and in pipes: columns go, words fold, figures stay whole."""
+"""Tables on wide and narrow terminals and in pipes: columns go, words fold, figures stay whole; and JSON."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bistil_ray.cli.console import print_table
+from bistil_ray.cli.console import print_json, print_table
 
 COLUMNS = ("lang", "teacher", "score", "params", "latency")
 ROWS = [("sw", "a-teacher-of-a-very-long-name", "0.832", "1,234.5 M", "12.5 ms"), ("yo", "small", "0.1", "1 M", "-")]
@@ -52,6 +53,16 @@ def test_no_line_is_wider_than_the_terminal_and_no_figure_is_cut(width: int) -> 
 def test_where_not_even_the_least_fits_each_row_is_a_list() -> None:
     text = printed(20, spare=())
     assert "score: 0.832\nparams: 1,234.5 M\nlatency: 12.5 ms\n" in text
+
+
+def test_json_has_the_letters_of_every_script_and_survives_names_that_are_no_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = {"lang": "Yorùbá አማርኛ 🌍", "folder": os.fsdecode(b"runs/\xff"), "said": "\x1b[31m\n", "score": [0.5, None]}
+    print_json(data)
+    out, err = capsys.readouterr()
+    assert (json.loads(out), err) == (data, "")
+    assert "Yorùbá አማርኛ 🌍" in out and "\x1b" not in out
 
 
 @pytest.fixture
