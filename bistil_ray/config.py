@@ -126,8 +126,8 @@ class RunConfig(Section):
         return tuple(dict.fromkeys((self.source, *self.task_sources)))
 
     @property
-    def merged_languages(self) -> tuple[str, ...]:
-        """The languages of a student of recipe mergedistill: those of the labels and the targets."""
+    def languages(self) -> tuple[str, ...]:
+        """All languages of the run, each once: those whose labels are learned from, then the targets."""
         return tuple(dict.fromkeys((*self.taught_in, *self.langs)))
 
     @field_validator("name")

@@ -104,7 +104,7 @@ def look_at_language_sfts(config: RunConfig) -> dict[str, Input]:
         raise ConfigError("language_sfts belong to one teacher, but there are several: give one (--teachers)")
     if config.adapt.enabled:
         raise ConfigError("language_sfts are given and adapt.enabled would make them: leave out one of the two")
-    languages = dict.fromkeys((*config.taught_in, *config.langs))
+    languages = config.languages
     if isinstance(given, str):
         given = {lang: given.replace("{lang}", lang) for lang in languages}
     missing = [lang for lang in languages if lang not in given]

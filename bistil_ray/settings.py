@@ -63,6 +63,11 @@ class Optimisation(Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 2.0
     """How much work an interruption can cost at most."""
 
+    @property
+    def common(self) -> Optimisation:
+        """These settings without those that belong to one phase alone."""
+        return Optimisation(**{name: getattr(self, name) for name in Optimisation.model_fields})
+
 
 # Settings of every phase that change memory and safety, but no result.
 RUNTIME_SETTINGS = ("accumulation", "checkpoint_minutes")

@@ -90,15 +90,22 @@ def read_examples(uri: str, columns: Mapping[str, str]) -> Examples:
         if read is not None:
             rows[number] = read
     if not rows:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-        raise DataError(f"{uri} has no usable rows{f': {reasons}' if reasons else ''} (--task-data)")
+        raise DataError(f"{uri} has no usable rows{f': {counted(skipped)}' if skipped else ''} (--task-data)")
     by_column = dict(zip(columns, zip(*rows.values(), strict=True), strict=True))
     return Examples(by_column, uri, dict(skipped), tuple(rows))
 
 
+def counted(skipped: Mapping[str, int]) -> str:
+    """Say how many rows were left out, and why."""
+    return ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+
+
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of column: how it is called, which Arrow types fit, and what it is read as before it is decoded."""
+    """A kind of column: what it is called, which Arrow types fit, how a value is read, and when there is nothing in it.
+
+    A column is cast to ``stored`` first; ``read`` gives None, and counts why, for a value that is of no use.
+    """
 
     words: str
     fits: Callable[[pa.DataType], bool]

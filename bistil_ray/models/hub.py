@@ -15,7 +15,7 @@ MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "pytorch_model.bin
 SFT_FILES = ("sft.json", "sft.safetensors", "pytorch_diff.bin")
 
 
-def locate_model(place: str, flag: str = "--teachers") -> Path:
+def locate_model(place: str, flag: str) -> Path:
     """Give the folder of a model named by a folder or a hub id; ModelError says what was looked for.
 
     A hub id is downloaded once (with ``HF_HUB_OFFLINE=1`` only the cache is looked into).

@@ -85,9 +85,8 @@ def merge_step(
     needs = {f"pack-{lang}": packs[lang] for lang in languages}
     needs |= {f"predict-{lang}": predictions[lang] for lang in languages}
     tokens = config.steps * config.batch_size * length
-    flops = 6.0 * shape.layers * 12 * shape.hidden**2 * tokens
-    phase = Optimisation(**{name: getattr(config, name) for name in Optimisation.model_fields})
-    return make_step("merge", settings, inputs, needs, about, phase, tokens, flops)
+    flops = 6.0 * shape.parameters * tokens
+    return make_step("merge", settings, inputs, needs, about, config.common, tokens, flops)
 
 
 def given_merged_step(student: Input, shape: Shape, teachers: Mapping[str, str], seed: int) -> Step:

@@ -156,7 +156,7 @@ def add_language_sfts(
 def _ground(config: RunConfig, facts: Facts, teacher: TeacherFacts, add: Add) -> _Ground:
     pairs = config.langs if any(recipe in RECIPES for recipe in config.recipes) else ()
     packs = {lang: add(_pack(config, facts, teacher, config.vocabulary, config.source, lang)) for lang in pairs}
-    sfts = add_language_sfts(config, facts, teacher, dict.fromkeys((*config.taught_in, *config.langs)), add)
+    sfts = add_language_sfts(config, facts, teacher, config.languages, add)
     needs = sfts_of(sfts, config.taught_in)
     taught = add(taught_step(config, facts.task, teacher, needs))
     scored = {
@@ -184,7 +184,7 @@ def _merged_students(
 
     What a teacher predicts for a language is one step, however many assignments take it.
     """
-    languages = config.merged_languages
+    languages = config.languages
     by_name = {ground.teacher.name: ground for ground in grounds}
     names = dict(zip(config.teachers, by_name, strict=True)) | {name: name for name in by_name}
     body = None if config.merge.body is None else names.get(config.merge.body)

@@ -8,9 +8,10 @@ from typing import Any
 from ..config import RunConfig
 from ..facts import Input, TaskFacts, TeacherFacts
 from ..recipes import MERGEDISTILL, RECIPES, phase_2_settings
-from ..settings import Optimisation, TaskTeaching
+from ..settings import TaskTeaching
 from .assignments import label
 from .step import Step, make_step
+from .text_steps import Shape
 
 
 def taught_step(config: RunConfig, task: TaskFacts, teacher: TeacherFacts, needs: Mapping[str, Step]) -> Step:
@@ -50,15 +51,16 @@ def tuned_student_step(config: RunConfig, task: TaskFacts, student: Step, densit
     It takes the place of a task teacher, with the settings of phase 2.
     """
     languages, seed = student.settings["languages"], student.settings["seed"]
+    shape = Shape(student.settings["layers"], student.settings["hidden"])
     settings = _task_settings(config, task) | {"sources": list(config.taught_in), "seed": seed}
     tune = config.finetune
-    shared = {name: getattr(tune, name) for name in (*Optimisation.model_fields, "max_length")}
-    phase = TaskTeaching(**shared).model_copy(update=_lengths(density, tune.dense_epochs, tune.sparse_epochs))
+    lengths = _lengths(density, tune.dense_epochs, tune.sparse_epochs)
+    phase = TaskTeaching(**dict(tune.common), max_length=tune.max_length).model_copy(update=lengths)
     tokens = _tokens(task, phase)
-    flops = 6.0 * student.settings["layers"] * 12 * student.settings["hidden"] ** 2 * tokens
+    flops = 6.0 * shape.parameters * tokens
     about = {
         "assignment": label({lang: student.about[f"teacher-{lang}"] for lang in languages}),
-        "layers": student.settings["layers"],
+        "layers": shape.layers,
         "recipe": MERGEDISTILL,
         "seed": seed,
         "density": density,

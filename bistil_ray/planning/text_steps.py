@@ -36,6 +36,11 @@ class Shape:
     layers: int
     hidden: int
 
+    @property
+    def parameters(self) -> int:
+        """Parameters of the layers of a BERT of this shape (matrices only), as wide in between as BERT's are."""
+        return self.layers * 12 * self.hidden**2
+
 
 def default_depth(config: Distillation, teacher_layers: int) -> int:
     """Give the student's depth where nobody says it: that of the chosen layers, or half the teacher's."""
@@ -81,8 +86,7 @@ def distil_step(
     tokens = config.steps * config.batch_size * needs["pack"].settings["length"]
     forward = teacher.body_parameters(teacher.layers) if made.objective != "masked-lm" else 0
     flops = (2.0 * forward + 6.0 * teacher.body_parameters(shape.layers, shape.hidden)) * tokens
-    common = Optimisation(**{name: values[name] for name in Optimisation.model_fields})
-    return make_step("distil", settings, {"teacher": teacher.model}, needs, about, common, tokens, flops)
+    return make_step("distil", settings, {"teacher": teacher.model}, needs, about, config.common, tokens, flops)
 
 
 def given_student_step(
@@ -99,7 +103,7 @@ def pretrain_step(phase: Optimisation, pack: Step, shape: Mapping[str, int], cou
 
     ``course`` says how long it trains: its steps, the share of tokens to predict, the seed.
     """
-    body = shape["layers"] * 12 * shape["hidden"] ** 2
+    body = Shape(shape["layers"], shape["hidden"]).parameters
     return _on_pack(phase, pack, {**shape, **course}, {}, {"layers": shape["layers"]}, body)
 
 

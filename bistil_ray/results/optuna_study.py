@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..credentials import masked
-from ..errors import ConfigError, StorageError
+from ..errors import ConfigError, StorageError, first_line
 from .records import Record
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ def write_studies(records: Iterable[Record], run: Path, storage: str) -> dict[st
         opened = optuna.storages.get_storage(storage)
         return {name: _write_study(name, mine, space, opened) for name, mine in studies.items()}
     except Exception as problem:  # whatever the database at hand raises
-        first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise StorageError(masked(f"{FLAG} {storage!r}: {first}")) from problem
+        raise StorageError(f"{FLAG} {storage!r}: {first_line(problem)}") from problem
 
 
 def _write_study(name: str, records: Sequence[Record], space: Mapping[str, BaseDistribution], storage: Any) -> int:  # noqa: ANN401

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +16,7 @@ from bistil_ray.sample.lexicon import Lexicon
 from bistil_ray.sample.names import is_evaluation_name
 from bistil_ray.sample.scene import name_pool
 from bistil_ray.sample.sentences import SentenceMaker, Tagged, detokenise
+from bistil_ray.storage import replacing
 
 SEED = 2024
 VERSION = b"4"
@@ -122,10 +121,5 @@ def _is_current(file: Path) -> bool:
 
 
 def _write(file: Path, table: pa.Table) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
+    with replacing(file) as temporary:
         pq.write_table(table.replace_schema_metadata({"bistil_ray.sample": VERSION}), temporary, compression="zstd")
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)

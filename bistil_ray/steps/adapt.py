@@ -23,7 +23,6 @@ from ..models.loading import load_masked_lm, load_tokenizer
 from ..sparse.delta import SparseDelta, extract_delta
 from ..sparse.files import save_delta
 from ..sparse.given import fit_delta, in_differences, load_sft
-from ..storage import read_result
 from ..train.masked_lm import MaskedLanguageModelling
 from ..train.sparse_tuning import SparseTuning, tune_sparsely
 from .blocks import BlockStream, training_files
@@ -39,7 +38,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     if "sft" in job.inputs:
         return _take_given(job)
     settings, pack = job.settings, job.needs["pack"]
-    vocabulary = MaskingVocabulary.from_tokenizer(load_tokenizer(str(pack / "tokenizer")))
+    vocabulary = MaskingVocabulary.from_tokenizer(load_tokenizer(pack / "tokenizer"))
     model = load_masked_lm(job.inputs["teacher"]).to(context.device)
     before = held_out_bits(model, pack, vocabulary)
     freeze(model, settings["freeze"])
@@ -66,11 +65,10 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     )
     delta = _difference(model, tuning, encoder, _meta(job, settings["density"]))
     if context.rank == 0:
-        save_delta(delta, job.folder / "sft")
+        save_delta(delta, sft_folder(job.folder))
     after = held_out_bits(model, pack, vocabulary)
     context.report({"step": tuning.sparse.step, "tokens": tuning.tokens, "bits_per_character": after[settings["lang"]]})
     return {
-        "sft": "sft",
         "bits_per_character_before": before,
         "bits_per_character": after,
         "parameters": delta.parameters,
@@ -82,7 +80,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
 
 def sft_folder(step: Path) -> Path:
     """Where the SFT of a finished ``adapt`` step lies."""
-    return step / str(read_result(step)["sft"])
+    return step / "sft"
 
 
 def _take_given(job: Job) -> dict[str, Any]:
@@ -93,8 +91,8 @@ def _take_given(job: Job) -> dict[str, Any]:
     meta = _meta(job, density=fitting.parameters / sum(value.numel() for value in teacher.base_model.parameters()))
     if sft.meta.get("base_fingerprint", meta["base_fingerprint"]) != meta["base_fingerprint"]:
         log.warning("%s was made of other files than this teacher's, of %s", place, sft.meta["base_model"])
-    save_delta(replace(fitting, meta={**meta, **sft.meta}), job.folder / "sft")
-    return {"sft": "sft", "parameters": fitting.parameters, "tokens": 0, "seconds": 0.0}
+    save_delta(replace(fitting, meta={**meta, **sft.meta}), sft_folder(job.folder))
+    return {"parameters": fitting.parameters, "tokens": 0, "seconds": 0.0}
 
 
 def _encoder_names(model: PreTrainedModel) -> dict[str, str]:

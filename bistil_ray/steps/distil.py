@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -38,6 +37,7 @@ from .blocks import a_block
 from .context import Context, Job
 from .new_student import NewStudent, new_student
 from .on_text import train_on_text
+from .pack import kept_tokens
 from .task_teacher import language_sfts
 
 
@@ -48,7 +48,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         nothing_done = {"bits_per_character": {}, "tokens": 0, "seconds": 0.0}
         return {"student": job.inputs["student"], "layer_choice": settings["layer_choice"], **nothing_done}
     pack = job.needs["pack"]
-    tokenizer = load_tokenizer(str(pack / "tokenizer"))
+    tokenizer = load_tokenizer(pack / "tokenizer")
     teaching = context.teaching(partial(_teachers, job, pack, context.device))
     student = new_student(teaching.models[0], settings, pack)
     objective = _objective(teaching, student, settings)
@@ -75,20 +75,14 @@ def alignment_of(student: PreTrainedModel, teacher: PreTrainedModel, choice: Lay
 def _teachers(job: Job, pack: Path, device: torch.device) -> list[PreTrainedModel]:
     """Load the teacher, cut to the pack's vocabulary, and after it one model for each language it is adapted to."""
     teacher = load_masked_lm(job.inputs["teacher"])
-    kept = np.load(pack / "kept.npy", allow_pickle=False)
-    rows = vocabulary_names(teacher)
-    sfts = [cut_rows(sft, kept, rows) for sft in language_sfts(job, teacher, list(read_result(pack)["languages"]))]
+    kept, rows, languages = kept_tokens(pack), vocabulary_names(teacher), list(read_result(pack)["languages"])
+    sfts = [cut_rows(sft, kept, rows) for sft in language_sfts(job, teacher, languages)]
     cut_vocabulary(teacher, kept)
     teachers = [model.to(device) for model in (teacher, *(adapted(teacher, sft) for sft in sfts))]
-    _check_teachers(teachers, job)
+    block = a_block(pack, languages[0])
+    for model in teachers:
+        check_states(model, block, job.inputs["teacher"])
     return teachers
-
-
-def _check_teachers(teachers: list[PreTrainedModel], job: Job) -> None:
-    pack = job.needs["pack"]
-    block = a_block(pack, next(iter(read_result(pack)["languages"])))
-    for teacher in teachers:
-        check_states(teacher, block, job.inputs["teacher"])
 
 
 def _objective(teaching: Teaching, student: NewStudent, settings: Any) -> Objective:  # noqa: ANN401

@@ -49,7 +49,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     """Fine-tune, merge, score; the result holds the record of this student."""
     settings = job.settings
     distilled_folder = student_folder(job.needs["student"])
-    tokenizer = load_tokenizer(str(distilled_folder))
+    tokenizer = load_tokenizer(distilled_folder)
     besides = bool(settings["text_share"])
     languages = list(dict.fromkeys([*settings["sources"], *([settings["lang"]] if besides else [])]))
     load = partial(_task_teachers, job, tokenizer, languages, context.device)
@@ -96,7 +96,7 @@ def _task_teachers(
     """Load the task teacher, cut to the student's vocabulary; if it is adapted, one for each of the languages."""
     teacher, folder = load_task_teacher(job.needs["task_teacher"], task_of(job).head)
     sfts = language_sfts(job, teacher, languages)
-    kept = kept_by_name(load_tokenizer(str(folder)), tokenizer)
+    kept = kept_by_name(load_tokenizer(folder), tokenizer)
     speakers = [adapted(teacher, sft) for sft in sfts] or [teacher]
     return [cut_vocabulary(speaker, kept).to(device) for speaker in speakers]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -11,13 +12,14 @@ import numpy as np
 import torch
 
 from ..data.batches import Features, epoch_batches, length_of, pad_batch
-from ..data.examples import Examples
+from ..data.examples import Examples, counted
 from ..models.language_tokenizers import tokenizer_for
 from ..tasks.registry import TASKS
 from ..tasks.task import Task, read_labelled
 from ..train.phase import Batch
 from .context import Context, Job
 
+log = logging.getLogger(__name__)
 MULTIPLE = 8
 """Lengths of batches are multiples of this, so that there are few: PyTorch on a CPU keeps in bf16 what it prepares for
 each shape it meets, hundreds of megabytes in a fine-tuning."""
@@ -29,9 +31,12 @@ def task_of(job: Job) -> Task:
 
 
 def labelled_examples(job: Job, name: str) -> Examples:
-    """Read the labelled examples of input ``name``, the run's label map applied."""
+    """Read the labelled examples of input ``name``, the run's label map applied; say which rows are of no use."""
     task, settings = task_of(job), job.settings
-    return task.relabel(read_labelled(task, job.inputs[name]), settings["label_map"], settings["labels"])
+    examples = read_labelled(task, job.inputs[name])
+    if examples.skipped:
+        log.warning("left out of %s: %s", examples.uri, counted(examples.skipped))
+    return task.relabel(examples, settings["label_map"], settings["labels"])
 
 
 def training_stream(job: Job, model: str | Path, labels: Sequence[str]) -> LabelledStream:

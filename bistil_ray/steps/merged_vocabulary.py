@@ -14,6 +14,7 @@ from ..models.loading import load_tokenizer
 from ..vocab.remapped import merged_tokenizer, remapped_tokenizer
 from ..vocab.trim import trim_tokenizer
 from ..vocab.union import Union, unite
+from .pack import kept_tokens
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def merge_vocabularies(
     ``teacher_of`` is the place of each language's teacher, ``places`` are all of these, the first of which keeps its
     ids.
     """
-    by_language = {lang: np.load(pack / "kept.npy", allow_pickle=False) for lang, pack in packs.items()}
+    by_language = {lang: kept_tokens(pack) for lang, pack in packs.items()}
     kept = {
         place: np.unique(np.concatenate([ids for lang, ids in by_language.items() if teacher_of[lang] == place]))
         for place in places

@@ -25,6 +25,7 @@ from ..vocab.trim import always_kept_ids, kept_ids, trim_tokenizer
 from .context import Context, Job
 
 log = logging.getLogger(__name__)
+KEPT = "kept.npy"
 
 
 def run(job: Job, context: Context) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
     kept = choose_vocabulary(
         context, teacher_tokenizer, shards, settings["column"], settings["threshold"], settings["keep_characters"]
     )
-    np.save(job.folder / "kept.npy", kept)
+    np.save(job.folder / KEPT, kept)
     tokenizer = trim_tokenizer(load_tokenizer(teacher_tokenizer), kept)
     tokenizer.save_pretrained(job.folder / "tokenizer")
 
@@ -87,6 +88,12 @@ def _shards(job: Job, lang: str) -> list[Shard]:
 def block_files(folder: Path, part: str, lang: str) -> list[str]:
     """List the block files of a finished pack: ``part`` is ``blocks`` or ``held_out``."""
     return sorted(str(path) for path in (folder / part / lang).glob("*.parquet"))
+
+
+def kept_tokens(folder: Path) -> np.ndarray:
+    """Read which of the teacher's ids stay in the vocabulary of a finished pack, ascending."""
+    kept: np.ndarray = np.load(folder / KEPT, allow_pickle=False)
+    return kept
 
 
 def choose_vocabulary(

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..data.masking import MaskingVocabulary
@@ -25,6 +24,7 @@ from ..teachers.predictions import Predictor
 from .blocks import a_block, training_files
 from .context import Context, Job
 from .examination import held_out_bits
+from .pack import kept_tokens
 
 Work = tuple[Path, Path]
 """A file of blocks, and where its predictions belong."""
@@ -59,7 +59,7 @@ def load_predictor(job: Job, device: torch.device) -> Predictor:
             f"merge.top_k is {settings['top_k']}, but {vocabulary.vocab_size} tokens of {job.inputs['teacher']} stay "
             f"for {settings['lang']!r}: lower merge.threshold or merge.top_k (--threshold, --top-k)"
         )
-    teacher = cut_vocabulary(load_masked_lm(job.inputs["teacher"]), np.load(pack / "kept.npy", allow_pickle=False))
+    teacher = cut_vocabulary(load_masked_lm(job.inputs["teacher"]), kept_tokens(pack))
     return Predictor(
         teacher.to(device),
         vocabulary,

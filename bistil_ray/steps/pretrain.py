@@ -25,7 +25,7 @@ from .on_text import train_on_text
 def run(job: Job, context: Context) -> dict[str, Any]:
     """Train the given model, or a BERT of the wanted shape, on every language of the pack, turn by turn."""
     settings = job.settings
-    tokenizer = load_tokenizer(str(job.needs["pack"] / "tokenizer"))
+    tokenizer = load_tokenizer(job.needs["pack"] / "tokenizer")
     torch.manual_seed(mix(settings["seed"], 3))
     given = job.inputs.get("model")
     model = load_masked_lm(given).train() if given else _new_model(job, len(tokenizer), tokenizer.pad_token_id)

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from ..data.masking import IGNORED
 from ..losses.hidden import cosine_distance
-from ..losses.logits import kl_divergence
-from ..losses.precision import at_least_float32
+from ..losses.logits import kl_divergence, label_cross_entropy
 from ..losses.relation import relation_divergence
 from ..models.heads import model_inputs
 from ..models.logits_at import states_and_logits_at
@@ -54,7 +52,7 @@ class TripleDistillation:
         seen_BTD, seen_NV = states_and_logits_at(self.model, model_inputs(self.model, batch), valid_BT)
         labels_N = labels_BT[valid_BT]
         masked_N = labels_N != IGNORED
-        entropy = functional.cross_entropy(at_least_float32(seen_NV[masked_N]), labels_N[masked_N], reduction="sum")
+        entropy = label_cross_entropy(seen_NV[masked_N], labels_N[masked_N])
         terms = {
             "kl": kl_divergence(seen_NV, taught.output.logits[0], TRIPLE_TEMPERATURE, counts["kl"]),
             "mlm": entropy / counts["mlm"],

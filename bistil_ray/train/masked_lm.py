@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
-from ..losses.precision import at_least_float32
+from ..losses.logits import label_cross_entropy
 from ..models.logits_at import logits_at
 from .phase import Batch, Counts
 
@@ -30,7 +29,7 @@ class MaskedLanguageModelling:
         chosen_BT = batch["labels"] != IGNORED
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
         logits_MV = logits_at(self.model, inputs, chosen_BT)
-        loss = functional.cross_entropy(at_least_float32(logits_MV), batch["labels"][chosen_BT], reduction="sum")
+        loss = label_cross_entropy(logits_MV, batch["labels"][chosen_BT])
         return {"mlm": loss / counts["mlm"]}
 
 

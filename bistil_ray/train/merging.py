@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from ..data.masking import IGNORED
-from ..losses.precision import at_least_float32
+from ..losses.logits import label_cross_entropy
 from ..losses.topk import top_k_divergence
 from ..models.logits_at import logits_at
 from .phase import Batch, Counts
@@ -45,7 +44,7 @@ class Merging:
         losses: dict[str, Tensor] = {}
         if "mlm" in weights:
             labels_M = batch["labels"][chosen_BT]
-            entropy = functional.cross_entropy(at_least_float32(logits_MV), labels_M, reduction="sum")
+            entropy = label_cross_entropy(logits_MV, labels_M)
             losses["mlm"] = weights["mlm"] * entropy / counts["mlm"]
         if "kl" in weights:
             known = batch["teacher_ids"][chosen_BT], batch["teacher_log_probabilities"][chosen_BT]

@@ -12,14 +12,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
 from ..losses.attention import attention_mse, attention_mse_of_vectors, group_heads
 from ..losses.hidden import hidden_mse
-from ..losses.logits import soft_cross_entropy
+from ..losses.logits import label_cross_entropy, soft_cross_entropy
 from ..losses.precision import at_least_float32
 from ..models.families import family_of
 from ..models.heads import model_inputs
@@ -119,7 +118,7 @@ class Distillation:
                             ours[name][rows_N], theirs[name][rows_N], self.temperature, counts[term]
                         )
                     else:
-                        loss = _cross_entropy(ours[name], targets_N) / counts[term]
+                        loss = label_cross_entropy(ours[name], targets_N) / counts[term]
                     losses[term] = weight * loss
         return losses
 
@@ -204,14 +203,9 @@ class LabelLearning:
         output = functional_call(self.model, weights, kwargs=model_inputs(self.model, batch))
         logits = self.decisions.logits(output, batch)
         return {
-            name: _cross_entropy(logits[name], targets_N) / counts[name]
+            name: label_cross_entropy(logits[name], targets_N) / counts[name]
             for name, targets_N in self.decisions.targets(batch).items()
         }
-
-
-def _cross_entropy(logits_NL: Tensor, targets_N: Tensor) -> Tensor:
-    """Sum over the decisions that have a right answer."""
-    return functional.cross_entropy(at_least_float32(logits_NL), targets_N, ignore_index=IGNORED, reduction="sum")
 
 
 def _map_distance(seen: Observed, taught: Observed, counted_BTT: Tensor | None, pairs: float) -> Tensor:

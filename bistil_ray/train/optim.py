@@ -13,11 +13,7 @@ from torch import nn
 
 def make_optimizer(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.AdamW:
     """AdamW as BISTIL trains: betas 0.9 and 0.999, eps 1e-8, no weight decay."""
-    trained = list(parameters)
-    fused = all(
-        parameter.dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64) for parameter in trained
-    )
-    return torch.optim.AdamW(trained, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=fused)
+    return torch.optim.AdamW(list(parameters), lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, fused=True)
 
 
 def learning_rate(peak: float, step: int, steps: int, warmup: float = 0.0) -> float:

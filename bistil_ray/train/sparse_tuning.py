@@ -67,10 +67,10 @@ def tune_sparsely(
     may change (``density`` 1) there is nothing to choose, and ``dense`` may be None: the rest stays the same.
 
     ``batches(start, stop)`` iterates over the batches of the steps ``start`` to ``stop``. ``l1`` is the strength of the
-    pull towards the start (see Pull), in both phases; the head feels none. What is ``around`` it hears the metrics of both
-    phases, each with its ``phase``; with checkpoints there, an interrupted call made again from the same starting
-    weights goes on where it stopped, bit for bit: the finished dense phase is read back and the choice made again from
-    it. ``once`` is handed the dense phase, and may give what it gave for another density of the same tuning.
+    pull towards the start (see Pull), in both phases; the head feels none. What is ``around`` it hears the metrics
+    of both phases, each with its ``phase``; with checkpoints there, an interrupted call made again from the same
+    starting weights goes on where it stopped, bit for bit: the finished dense phase is read back and the choice made
+    again from it. ``once`` is handed the dense phase, and may give what it gave for another density of the same tuning.
     """
     trained = {name: value for name, value in objective.model.named_parameters() if value.requires_grad}
     before = {name: value.detach().clone() for name, value in trained.items()}

@@ -100,7 +100,7 @@ def _by_labels(
     from bistil_ray.planning.task_steps import evaluate_step, tuned_student_step
 
     target = only_language(config)
-    for lang in config.merged_languages:
+    for lang in config.languages:
         if lang not in teachers:
             raise ConfigError(f"--student does not know the language {lang!r}: it knows {', '.join(teachers)}")
     data = look_at_task(config)
@@ -141,8 +141,7 @@ def _under_teacher(
         raise ConfigError("there is no text for finetune.text_share: say where it lies (--corpora)")
     steps: dict[str, Step] = {}
     known = Facts([facts], {}, data, look_at_language_sfts(config))
-    languages = dict.fromkeys((*config.taught_in, target))
-    sfts = add_language_sfts(config, known, facts, languages, lambda step: steps.setdefault(step.key, step))
+    sfts = add_language_sfts(config, known, facts, config.languages, lambda step: steps.setdefault(step.key, step))
     taught = taught_step(config, data, facts, sfts_of(sfts, config.taught_in))
     scored = evaluate_step(config, data, target, {"task_teacher": taught, **sfts_of(sfts, [config.source, target])})
     taken = given_student_step(given, shape, layer_choice, facts.name, target, config.seeds[0])

@@ -160,10 +160,10 @@ def loss_of(gold: Golden, record: dict[str, Any]) -> tuple[Tensor, PreTrainedMod
             terms.append(weight * reference_attention_mse(ours.attention, maps))
 
     if weight := settings.get("alpha_ce"):
-        valid = inputs["labels"] > -1 if settings["mask_logits"] else None
+        valid = inputs["labels"] > -1 if settings["mask_logits"] else ...
         temperature = settings.get("softmax_temperature", 2.0)
         for key in ("start_logits", "end_logits") if head == "qa" else ("logits",):
-            terms.append(weight * soft_cross_entropy(ours.output[key], theirs.output[key], temperature, valid_N=valid))
+            terms.append(weight * soft_cross_entropy(ours.output[key][valid], theirs.output[key][valid], temperature))
 
     if weight := settings.get("alpha_task"):
         terms.append(weight * ours.output.loss)

@@ -5,7 +5,6 @@ const QUANTITIES = {
   bits_per_character: "bits per character, target language", loss: "loss, all terms", loss_hidden: "loss: hidden states",
   loss_attention: "loss: attention maps", loss_logits: "loss: the teacher’s answers", loss_l1: "loss: pull to the start",
 };
-const PHASES = { dense: "dense", sparse: "sparse" };
 const MOST_CURVES_DRAWN = 40;
 const seen = { kind: undefined, name: undefined };
 
@@ -16,7 +15,7 @@ function quantity(name) {
 
 /** The part of training that a curve belongs to, as one chooses it. */
 function partOf(step, curve) {
-  return curve.phase ? `${step.kind}, ${PHASES[curve.phase] ?? curve.phase} phase` : step.kind;
+  return curve.phase ? `${step.kind}, ${curve.phase} phase` : step.kind;
 }
 
 function drawCurves(run) {

@@ -22,10 +22,7 @@ function decode(data) {
     Object.assign(step, { at, settings: settings[step.kind]?.[met[step.kind]] ?? {}, curves: data.curves[at] ?? [] });
   });
   const records = rowsOf(data.records);
-  for (const record of records) {
-    steps[record.at].record = record;
-    record.key = steps[record.at].key;
-  }
+  for (const record of records) steps[record.at].record = record;
   const isTeacher = (record) => record.recipe === "teacher";
   const students = records.filter((record) => !isTeacher(record));
   const teachers = records.filter(isTeacher);

@@ -24,7 +24,7 @@ function openFromAddress() {
 
 /** Bring an open panel up to date. */
 function refreshPanel(before) {
-  const key = opened != null && before?.steps[opened]?.key;
+  const key = opened != null && before.steps[opened]?.key;
   const step = key && current.steps.find((one) => one.key === key);
   const panel = document.getElementById("step");
   if (step && panel.open && JSON.stringify(before.steps[opened]) !== JSON.stringify(step)) openStep(step.at);

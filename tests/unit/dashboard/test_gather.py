@@ -12,7 +12,7 @@ from bistil_ray.dashboard.contents import page_data
 from bistil_ray.dashboard.files import open_run_files
 from bistil_ray.dashboard.gather import RunReader
 from bistil_ray.errors import StorageError
-from bistil_ray.results.records import Record
+from tests.made_up_record import make_record
 
 MakeRun = Callable[..., Path]
 
@@ -26,9 +26,7 @@ def test_a_whole_run_is_told_whole(make_run: MakeRun, tmp_path: Path) -> None:
     json.dumps(data, allow_nan=False)
 
 
-def test_a_student_of_several_teachers_is_told_with_its_assignment(
-    make_run: MakeRun, make_record: Callable[..., Record], tmp_path: Path
-) -> None:
+def test_a_student_of_several_teachers_is_told_with_its_assignment(make_run: MakeRun, tmp_path: Path) -> None:
     about = {"languages": "en-sw", "teacher-en": "A", "teacher-sw": "B", "layers": 2, "seed": 0}
     tuned = {"lang": "sw", "teacher": "B", "assignment": "en=A,sw=B", "recipe": "mergedistill"}
     steps = [
@@ -47,9 +45,7 @@ def test_a_student_of_several_teachers_is_told_with_its_assignment(
         assert told == ({"each": ["en=A,sw=B", "en=A,sw=B", None]} if plan else {"all": "en=A,sw=B"})
 
 
-def test_the_page_shows_what_the_plan_has(
-    make_run: MakeRun, make_record: Callable[..., Record], tmp_path: Path
-) -> None:
+def test_the_page_shows_what_the_plan_has(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tmp_path)
     before = RunReader(open_run_files(str(run))).read().records
     with (run / "results.jsonl").open("a") as file:

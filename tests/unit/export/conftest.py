@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from bistil_ray.export.package import Subject, load_subject
 from bistil_ray.models.heads import new_model
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.results.records import Record
+from tests.made_up_record import make_record
 
 LABELS = {TAGGER: ("B-PER", "I-PER", "O"), CLASSIFIER: ("bad", "good"), PARSER: ("nsubj", "root")}
 
@@ -51,19 +52,13 @@ def tagger(headed: Callable[[Head], Path]) -> Subject:
 
 @pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
-    """A function making a record: ``record("finetune-1", recipe="bistil", score=0.5)``."""
-
-    def make(step: str, **fields: Any) -> Record:
-        values = {
-            "step": step, "kind": "finetune", "recipe": "bistil", "source": "en", "lang": "sw", "teacher": "afro-xlmr",
-            "layers": 6, "hidden": 768, "density": 0.08, "task": "ner", "seed": 0, "split": "test", "metric": "f1",
-            "score": 0.612, "validation_score": 0.8, "source_score": 0.79, "params": 66_000_000, "bytes": 264_000_000,
-            "vocab_size": 30_000, "latency_ms": 12.5, "tokens": 1000, "seconds": 3600.0, "model_dir": "nowhere",
-            "time": "2026-01-01T00:00:00Z",
-        }  # fmt: skip
-        return Record.model_validate(values | fields)
-
-    return make
+    """A function making a record of a student of AfroXLMR: ``record("finetune-1", recipe="bistil", score=0.5)``."""
+    return partial(
+        make_record,
+        teacher="afro-xlmr", layers=6, hidden=768, score=0.612, validation_score=0.8, source_score=0.79,
+        params=66_000_000, bytes=264_000_000, vocab_size=30_000, latency_ms=12.5, tokens=1000, seconds=3600.0,
+        model_dir="nowhere",
+    )  # fmt: skip
 
 
 @pytest.fixture

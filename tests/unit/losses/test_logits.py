@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bistil_ray.losses.logits import kl_divergence, soft_cross_entropy
+from bistil_ray.data.masking import IGNORED
+from bistil_ray.losses.logits import kl_divergence, label_cross_entropy, soft_cross_entropy
 
 
 def logits(*shape: int, seed: int) -> Tensor:
@@ -38,11 +39,10 @@ def test_is_the_mean_cross_entropy_of_softened_rows_without_a_squared_temperatur
     assert loss.item() == pytest.approx(sum(rows) / 6, rel=1e-13)
 
 
-def test_masked_rows_count_for_nothing() -> None:
-    student, teacher = logits(2, 3, 5, seed=1), logits(2, 3, 5, seed=2)
-    valid = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    expected = soft_cross_entropy(student[valid.bool()], teacher[valid.bool()]).item()
-    assert soft_cross_entropy(student, teacher, valid_N=valid).item() == pytest.approx(expected, rel=1e-13)
+def test_decisions_without_a_right_answer_count_for_nothing() -> None:
+    rows, answers = logits(4, 5, seed=1), torch.tensor([3, IGNORED, 0, IGNORED])
+    expected = sum(-math.log(softmax(rows[row].tolist(), 1.0)[answer]) for row, answer in ((0, 3), (2, 0)))
+    assert label_cross_entropy(rows, answers).item() == pytest.approx(expected, rel=1e-13)
 
 
 def test_parts_of_a_step_add_up_to_the_whole() -> None:

@@ -32,7 +32,7 @@ def teacher(make_model, tmp_path: Path) -> Path:
     return folder
 
 
-def refused(folder: Path | str) -> str:
+def refused(folder: Path) -> str:
     with pytest.raises(ModelError) as error:
         check_teacher(folder)
     assert len(str(error.value).splitlines()) == 1
@@ -40,8 +40,8 @@ def refused(folder: Path | str) -> str:
 
 
 def test_a_good_teacher_is_checked_and_loaded(teacher: Path) -> None:
-    assert check_teacher(teacher).num_hidden_layers == 4
-    assert check_teacher(str(teacher)).model_type == "bert"
+    checked = check_teacher(teacher)
+    assert (checked.model_type, checked.num_hidden_layers) == ("bert", 4)
     model = load_masked_lm(teacher)
     assert model.dtype == torch.float32 and not model.training
     assert load_tokenizer(teacher).tokenize("a j x") == ["a", "j", "[UNK]"]
@@ -135,18 +135,6 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     assert refused(tmp_path).endswith("is not a model folder: it has no config.json")
     (tmp_path / "config.json").write_text("{")
     assert "config.json cannot be read" in refused(tmp_path)
-
-
-def test_a_file_instead_of_a_folder(teacher: Path) -> None:
-    assert "is a file; a teacher is a folder or a hub id" in refused(teacher / "config.json")
-
-
-@pytest.mark.parametrize("name", ["/no/such/folder", "no-such-folder", "../no/such/folder", "org/no-such-model"])
-def test_a_teacher_that_is_nowhere(name: str, monkeypatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert refused(name) == (
-        f"{name} is neither a folder nor a model on the Hugging Face hub or in its cache (--teachers)"
-    )
 
 
 def test_an_encoder_without_a_masked_lm_head(make_model, teacher: Path) -> None:

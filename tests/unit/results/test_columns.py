@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bistil_ray.results.columns import view_records
-from bistil_ray.results.records import Record
-
-MakeRecord = Callable[..., Record]
+from tests.made_up_record import make_record
 
 
-def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> None:
+def test_the_chosen_student_alone_carries_a_star() -> None:
     records = [make_record("a", recipe="teacher", density=None), make_record("b", retention=0.954), make_record("c")]
     view = view_records(records, [records[1]])
     rows = [dict(zip(view.columns, row, strict=True)) for row in view.rows]
@@ -20,7 +16,7 @@ def test_the_chosen_student_alone_carries_a_star(make_record: MakeRecord) -> Non
     assert rows[1]["teacher"] == "models/big", "whole, since it is short where no two end alike"
 
 
-def test_the_teachers_of_each_language_are_a_column_where_a_student_has_several(make_record: MakeRecord) -> None:
+def test_the_teachers_of_each_language_are_a_column_where_a_student_has_several() -> None:
     alone, merged = make_record("a"), make_record("b", recipe="mergedistill", assignment="en=A,sw=B")
     assert "assignment" not in view_records([alone], []).columns
     view = view_records([alone, merged], [])
@@ -28,7 +24,7 @@ def test_the_teachers_of_each_language_are_a_column_where_a_student_has_several(
     assert "assignment" not in view.numbers
 
 
-def test_a_setting_that_all_rows_share_is_the_first_to_be_left_out(make_record: MakeRecord) -> None:
+def test_a_setting_that_all_rows_share_is_the_first_to_be_left_out() -> None:
     two_seeds = [make_record("a", density=0.02), make_record("b", density=0.08, seed=1)]
     assert view_records(two_seeds, []).spare[:2] == ("recipe", "shape")
     assert {"lang", "teacher", "density", "score", "best"}.isdisjoint(view_records(two_seeds, []).spare)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bistil_ray.errors import ConfigError, StorageError
 from bistil_ray.results.optuna_study import write_studies
-from bistil_ray.results.records import Record
+from tests.made_up_record import make_record
 
 optuna = pytest.importorskip("optuna")
-MakeRecord = Callable[..., Record]
 
 
 @pytest.fixture
@@ -22,7 +20,7 @@ def storage(tmp_path: Path) -> str:
 
 
 def test_a_study_holds_the_students_of_a_language_with_settings_score_and_measures(
-    make_record: MakeRecord, storage: str, tmp_path: Path
+    storage: str, tmp_path: Path
 ) -> None:
     records = [
         make_record("teacher", recipe="teacher", density=None, score=0.9),
@@ -41,9 +39,7 @@ def test_a_study_holds_the_students_of_a_language_with_settings_score_and_measur
     assert (first.user_attrs["bytes"], first.user_attrs["latency_ms"]) == (4_000_000, 1.5)
 
 
-def test_what_is_there_is_not_added_again_and_what_is_new_is(
-    make_record: MakeRecord, storage: str, tmp_path: Path
-) -> None:
+def test_what_is_there_is_not_added_again_and_what_is_new_is(storage: str, tmp_path: Path) -> None:
     plan = [{"kind": "finetune", "about": {"teacher": name, "recipe": "bistil", "density": 0.08}} for name in "ab"]
     (tmp_path / "plan.json").write_text(json.dumps({"steps": plan}))
     records = [make_record("one", teacher="a")]
@@ -57,9 +53,7 @@ def test_what_is_there_is_not_added_again_and_what_is_new_is(
     assert trials[0].distributions == trials[1].distributions, "half a run was of the same space as the whole"
 
 
-def test_new_choices_begin_a_study_anew_and_no_trial_of_somebody_else_is_lost(
-    make_record: MakeRecord, storage: str, tmp_path: Path
-) -> None:
+def test_new_choices_begin_a_study_anew_and_no_trial_of_somebody_else_is_lost(storage: str, tmp_path: Path) -> None:
     name = f"{tmp_path.name}/ner/sw"
     records = [make_record("one")]
     write_studies(records, tmp_path, storage)
@@ -72,9 +66,7 @@ def test_new_choices_begin_a_study_anew_and_no_trial_of_somebody_else_is_lost(
         write_studies([*records, make_record("three", recipe="bistil+")], tmp_path, storage)
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_a_line_without_its_password(
-    make_record: MakeRecord, tmp_path: Path
-) -> None:
+def test_a_database_that_cannot_be_opened_is_told_in_a_line_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'mine.db': must be a database, such as sqlite:///mine.db"):
         write_studies([make_record("a")], tmp_path, "mine.db")
     with pytest.raises(StorageError) as told:
@@ -82,9 +74,7 @@ def test_a_database_that_cannot_be_opened_is_told_in_a_line_without_its_password
     assert "open-sesame" not in str(told.value) and "nosuch://***@host/db" in str(told.value)
 
 
-def test_without_optuna_it_says_what_to_install(
-    make_record: MakeRecord, storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_optuna_it_says_what_to_install(storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bistil_ray.results.optuna_study.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs optuna: pip install 'bistil-ray\[optuna\]'"):
         write_studies([make_record("a")], tmp_path, storage)

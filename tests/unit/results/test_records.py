@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bistil_ray.errors import StorageError
-from bistil_ray.results.records import PLAN, RESULTS, Record, RecordFile, find_run, read_all_records, read_records
-
-MakeRecord = Callable[..., Record]
+from bistil_ray.results.records import PLAN, RESULTS, RecordFile, find_run, read_all_records, read_records
+from tests.made_up_record import make_record
 
 
 @pytest.fixture
@@ -19,14 +17,14 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "mine" / "results.jsonl"
 
 
-def test_records_come_back_as_they_were_written_and_in_that_order(file: Path, make_record: MakeRecord) -> None:
+def test_records_come_back_as_they_were_written_and_in_that_order(file: Path) -> None:
     records = [make_record("b", teacher="teacher/Ẹ̀kọ́"), make_record("a", density=None, source_score=0.25)]
     assert RecordFile(file).append(*records) == 2
     assert read_records(file.parent) == records
     assert read_records(file) == records
 
 
-def test_a_step_is_recorded_once(file: Path, make_record: MakeRecord) -> None:
+def test_a_step_is_recorded_once(file: Path) -> None:
     records = RecordFile(file)
     assert (records.append(make_record("a", score=0.5)), "a" in records, "b" in records) == (1, True, False)
     assert records.append(make_record("a", score=0.9)) == RecordFile(file).append(make_record("a", score=0.8)) == 0
@@ -34,9 +32,7 @@ def test_a_step_is_recorded_once(file: Path, make_record: MakeRecord) -> None:
     assert file.read_bytes().count(b"\n") == 1
 
 
-def test_a_file_cut_off_at_any_byte_gives_its_whole_records_and_takes_the_rest_again(
-    file: Path, make_record: MakeRecord
-) -> None:
+def test_a_file_cut_off_at_any_byte_gives_its_whole_records_and_takes_the_rest_again(file: Path) -> None:
     records = [make_record("a"), make_record("b", teacher="ọ̀gá"), make_record("c")]
     RecordFile(file).append(*records)
     whole = file.read_bytes()
@@ -50,12 +46,12 @@ def test_a_file_cut_off_at_any_byte_gives_its_whole_records_and_takes_the_rest_a
         assert read_records(file) == records
 
 
-def test_a_field_of_a_newer_version_is_kept(file: Path, make_record: MakeRecord) -> None:
+def test_a_field_of_a_newer_version_is_kept(file: Path) -> None:
     RecordFile(file).append(make_record("a", carbon=1.5))
     assert json.loads(read_records(file)[0].model_dump_json())["carbon"] == 1.5
 
 
-def test_a_whole_line_that_is_no_record_is_named(file: Path, make_record: MakeRecord) -> None:
+def test_a_whole_line_that_is_no_record_is_named(file: Path) -> None:
     RecordFile(file).append(make_record("a"))
     with open(file, "a", encoding="utf-8") as stream:
         stream.write('{"step": "b"}\n')
@@ -63,9 +59,7 @@ def test_a_whole_line_that_is_no_record_is_named(file: Path, make_record: MakeRe
         read_records(file)
 
 
-def test_records_of_an_earlier_plan_are_kept_in_the_file_and_count_no_more(
-    tmp_path: Path, make_record: MakeRecord
-) -> None:
+def test_records_of_an_earlier_plan_are_kept_in_the_file_and_count_no_more(tmp_path: Path) -> None:
     # The same run carried out again on a corrected file: its steps have other fingerprints.
     RecordFile(tmp_path / RESULTS).append(make_record("before", validation_score=0.9), make_record("after"))
     (tmp_path / PLAN).write_text(json.dumps({"steps": [{"key": "after"}]}))

@@ -5,22 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 
 import pytest
 
 from bistil_ray.errors import ConfigError
 from bistil_ray.results.records import Record
 from bistil_ray.results.tables import arrange, best_per_language, of_languages, to_csv, to_json
-
-MakeRecord = Callable[..., Record]
+from tests.made_up_record import make_record
 
 
 def steps(records: list[Record]) -> list[str]:
     return [record.step for record in records]
 
 
-def test_the_best_student_has_the_highest_validation_score_whatever_its_test_score(make_record: MakeRecord) -> None:
+def test_the_best_student_has_the_highest_validation_score_whatever_its_test_score() -> None:
     records = [
         make_record("lucky", score=0.9, validation_score=0.6),
         make_record("chosen", score=0.5, validation_score=0.8),
@@ -34,9 +32,7 @@ def test_the_best_student_has_the_highest_validation_score_whatever_its_test_sco
 
 
 @pytest.mark.parametrize("density", [None, 0.08])
-def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teacher(
-    make_record: MakeRecord, density: float | None
-) -> None:
+def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teacher(density: float | None) -> None:
     teachers = [
         make_record("good", teacher="a", recipe="teacher", density=density, validation_score=0.9),
         make_record("other", teacher="a", recipe="teacher", density=0.3, validation_score=0.1, agreement=0.5),
@@ -53,29 +49,29 @@ def test_among_recipes_the_student_is_chosen_that_promises_most_of_a_good_teache
         assert best_per_language(some)["sw"] is learned_english, "what is not known of one cannot decide"
 
 
-def test_among_students_of_one_recipe_validation_decides_whatever_agrees_most(make_record: MakeRecord) -> None:
+def test_among_students_of_one_recipe_validation_decides_whatever_agrees_most() -> None:
     teacher = make_record("teacher", recipe="teacher", density=None, validation_score=0.9)
     chosen = make_record("chosen", validation_score=0.8, agreement=0.3)
     other = make_record("other", validation_score=0.7, agreement=0.9)
     assert best_per_language([teacher, chosen, other])["sw"] is chosen
 
 
-def test_among_equals_the_smaller_student_is_chosen(make_record: MakeRecord) -> None:
+def test_among_equals_the_smaller_student_is_chosen() -> None:
     records = [make_record("big", params=9), make_record("small", params=3), make_record("middle", params=5)]
     assert best_per_language(records)["sw"].step == "small"
 
 
-def test_a_student_without_validation_score_is_chosen_only_where_none_has_one(make_record: MakeRecord) -> None:
+def test_a_student_without_validation_score_is_chosen_only_where_none_has_one() -> None:
     unknown, zero = make_record("unknown", validation_score=None), make_record("zero", validation_score=0.0)
     assert best_per_language([unknown, zero])["sw"] is zero
     assert best_per_language([unknown])["sw"] is unknown
 
 
-def test_a_language_with_nothing_but_its_teacher_has_no_best_student(make_record: MakeRecord) -> None:
+def test_a_language_with_nothing_but_its_teacher_has_no_best_student() -> None:
     assert best_per_language([make_record("teacher", recipe="teacher")]) == {}
 
 
-def test_languages_stay_together_with_the_teachers_first_and_the_best_student_next(make_record: MakeRecord) -> None:
+def test_languages_stay_together_with_the_teachers_first_and_the_best_student_next() -> None:
     records = [
         make_record("yo 1", lang="yo", score=0.1),
         make_record("sw 1", score=0.2),
@@ -86,7 +82,7 @@ def test_languages_stay_together_with_the_teachers_first_and_the_best_student_ne
     assert steps(arrange(records)) == ["yo teacher", "yo 2", "yo 1", "sw 2", "sw 1"]
 
 
-def test_sizes_and_times_are_sorted_upwards_and_what_was_not_measured_comes_last(make_record: MakeRecord) -> None:
+def test_sizes_and_times_are_sorted_upwards_and_what_was_not_measured_comes_last() -> None:
     records = [
         make_record("unknown", latency_ms=None),
         make_record("slow", latency_ms=9.0),
@@ -95,19 +91,19 @@ def test_sizes_and_times_are_sorted_upwards_and_what_was_not_measured_comes_last
     assert steps(arrange(records, "latency_ms")) == ["fast", "slow", "unknown"]
 
 
-def test_a_misspelt_field_is_refused_with_the_near_one(make_record: MakeRecord) -> None:
+def test_a_misspelt_field_is_refused_with_the_near_one() -> None:
     with pytest.raises(ConfigError, match="--sort 'scoer'.*did you mean score"):
         arrange([make_record("a")], "scoer")
 
 
-def test_a_language_the_run_does_not_have_is_refused_with_those_it_has(make_record: MakeRecord) -> None:
+def test_a_language_the_run_does_not_have_is_refused_with_those_it_has() -> None:
     records = [make_record("a"), make_record("b", lang="yo")]
     assert steps(of_languages(records, ["yo"])) == ["b"]
     with pytest.raises(ConfigError, match="--lang ha: it has sw, yo"):
         of_languages(records, ["ha"])
 
 
-def test_csv_and_json_hold_every_field(make_record: MakeRecord) -> None:
+def test_csv_and_json_hold_every_field() -> None:
     record = make_record("a", teacher='with, comma "and" quotes', density=None, retention=0.75)
     row = next(csv.DictReader(io.StringIO(to_csv([record]))))
     assert row["teacher"] == record.teacher

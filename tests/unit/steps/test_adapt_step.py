@@ -21,9 +21,9 @@ from bistil_ray.steps.adapt import sft_folder
 from bistil_ray.steps.context import Job, LocalContext
 from bistil_ray.steps.run import run_step
 from bistil_ray.teachers.adapted import adapted
+from tests.packed import pack_of
 
 LANG, DENSITY = "sw", 0.1
-PACKING = {"length": 16, "held_out": 0.1, "max_megabytes": None, "seed": 0}
 SETTINGS = {
     "lang": LANG, "seed": 0, "density": DENSITY, "l1": 0.1, "dense_steps": 12, "sparse_steps": 30, "mask": 0.15,
     "freeze": ["layer_norm", "output_embedding"], "batch_size": 8, "lr": 3e-3, "warmup": 0.0, "clip": 1.0,
@@ -45,14 +45,6 @@ class Adapted:
         return AutoModelForMaskedLM.from_pretrained(self.teacher).eval()
 
 
-def pack_of(teacher: Path, tiny_data: Path, folder: Path) -> Path:
-    """The pack of one language with the teacher's whole vocabulary."""
-    settings = {"languages": [LANG], "column": "text", "threshold": 0, "keep_characters": False, **PACKING}
-    inputs = {"tokenizer": str(teacher), LANG: str(tiny_data / "corpora")}
-    run_step(Job("pack", settings, inputs, {}, folder), LocalContext())
-    return folder
-
-
 def adapt(teacher: Path, pack: Path, folder: Path, **changed: Any) -> Mapping[str, Any]:
     about = {"lang": LANG, "teacher": "tiny"}
     job = Job("adapt", {**SETTINGS, **changed}, {"teacher": str(teacher)}, {"pack": pack}, folder, about=about)
@@ -64,7 +56,7 @@ def done(request: pytest.FixtureRequest, tiny_data: Path, tmp_path_factory: pyte
     """A teacher adapted to one language."""
     teacher: Path = request.getfixturevalue(request.param)
     folder = tmp_path_factory.mktemp("adapt")
-    pack = pack_of(teacher, tiny_data, folder / "pack")
+    pack = pack_of(teacher, tiny_data / "corpora", LANG, folder / "pack")
     result = adapt(teacher, pack, folder / "adapt")
     return Adapted(teacher, folder / "adapt", pack, result, load_delta(sft_folder(folder / "adapt")))
 

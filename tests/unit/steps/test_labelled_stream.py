@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from bistil_ray.data.examples import Examples
 from bistil_ray.data.masking import IGNORED
 from bistil_ray.models.loading import load_tokenizer
-from bistil_ray.steps.context import Context, LocalContext
-from bistil_ray.steps.labelled import LabelledStream
+from bistil_ray.steps.context import Context, Job, LocalContext
+from bistil_ray.steps.labelled import LabelledStream, labelled_examples
 from bistil_ray.tasks.registry import TASKS
 from bistil_ray.train.phase import Batch
 
@@ -131,3 +133,11 @@ def test_batches_are_of_one_language_and_all_languages_are_seen_in_an_epoch(
     assert sum(map(rows, batches), Counter()) == sum(map(rows, taken(alone, 0, 6)), Counter())
     turns = [[int(part[0]["language"][0]) for part in taken(mixed, 6 * epoch, 6 * epoch + 6)] for epoch in range(2)]
     assert turns[0] != sorted(turns[0]) or turns[1] != sorted(turns[1]), "languages are mixed"
+
+
+def test_rows_of_no_use_are_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"tokens": [["a"], None, []], "upos": [["X"], ["X"], []]}), file)
+    job = Job("finetune", {"task": "pos", "label_map": {}, "labels": ["X"]}, {"train-en": str(file)}, {}, tmp_path)
+    assert len(labelled_examples(job, "train-en")) == 1
+    assert caplog.messages == [f"left out of {file}: 1 null, 1 empty"]

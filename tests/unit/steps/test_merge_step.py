@@ -23,6 +23,7 @@ from bistil_ray.steps.run import run_step
 from bistil_ray.storage import read_result
 from bistil_ray.teachers.predictions import Predictor
 from bistil_ray.train.phase import Batch
+from tests.packed import pack_of
 
 CIRCLES = {"en": ["farmer", "sings", "night", "children"], "sw": ["mto", "hakuna", "samaki", "usiku"]}
 LANGS = tuple(CIRCLES)
@@ -63,20 +64,9 @@ def work(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for lang, words in CIRCLES.items():
         texts = [" ".join((words * 20)[start : start + 60 + row]) for row in range(10) for start in range(4)]
         pq.write_table(pa.table({"text": texts}), folder / "corpora" / f"{lang}.parquet", row_group_size=20)
-    packing = {
-        "column": "text",
-        "threshold": 0,
-        "keep_characters": False,
-        "length": 16,
-        "held_out": 0.1,
-        "max_megabytes": None,
-        "seed": 0,
-    }
     for lang in LANGS:
-        inputs = {"tokenizer": str(bert_folder), lang: str(folder / "corpora")}
-        run_step(Job("pack", {"languages": [lang], **packing}, inputs, {}, folder / f"pack-{lang}"), LocalContext())
+        needs = {"pack": pack_of(bert_folder, folder / "corpora", lang, folder / f"pack-{lang}")}
         shape = {"layers": 1, "hidden": 32, "heads": 2, "steps": 60, "mask": 0.2, "length": 16, "evaluations": 1}
-        needs = {"pack": folder / f"pack-{lang}"}
         run_step(Job("pretrain", {**COMMON, **shape}, {}, needs, folder / f"pretrained-{lang}"), LocalContext())
         (folder / f"knows-{lang}").symlink_to(folder / f"pretrained-{lang}" / "model")
     for teacher, text in itertools.product(LANGS, LANGS):

@@ -14,10 +14,10 @@ from transformers import AutoTokenizer
 from bistil_ray.errors import ConfigError
 from bistil_ray.models.loading import load_masked_lm, load_tokenizer
 from bistil_ray.steps.blocks import held_out_blocks
-from bistil_ray.steps.context import Job, LocalContext
+from bistil_ray.steps.context import Job
 from bistil_ray.steps.merged_vocabulary import MergedVocabulary, merge_vocabularies
 from bistil_ray.steps.predict import load_predictor
-from bistil_ray.steps.run import run_step
+from tests.packed import pack_of
 
 THRESHOLDS = (0.0, 0.006, 0.02)
 STRANGE = ["日本 the ☃ farm", "", "<foreign 3> [foreign] zzz", "Mkulima anaimba kabla ya usiku.", "The bank wrote, kwa"]
@@ -31,20 +31,10 @@ def packs(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Packs:
     folder, made = tmp_path_factory.mktemp("packs"), itertools.count()
 
     def pack(threshold: float, **teacher_of: Path) -> dict[str, Path]:
-        settings = {"column": "text", "threshold": threshold, "keep_characters": False, "length": 16}
-        places = {}
-        for lang, teacher in teacher_of.items():
-            places[lang] = folder / str(next(made))
-            inputs = {"tokenizer": str(teacher), lang: str(tiny_data / "corpora")}
-            job = Job(
-                "pack",
-                {"languages": [lang], **settings, "held_out": 0.1, "max_megabytes": None, "seed": 0},
-                inputs,
-                {},
-                places[lang],
-            )
-            run_step(job, LocalContext())
-        return places
+        return {
+            lang: pack_of(teacher, tiny_data / "corpora", lang, folder / str(next(made)), threshold)
+            for lang, teacher in teacher_of.items()
+        }
 
     return pack
 
