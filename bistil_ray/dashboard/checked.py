@@ -62,7 +62,7 @@ class Settings(TypedDict, total=False):
     task: str
 
 
-PLAN, STATUS, RESULT, SETTINGS = (TypeAdapter[Any](kind) for kind in (Plan, dict[Key, Told], Result, Settings))
+A_PLAN, A_STATUS, A_RESULT, A_CONFIG = (TypeAdapter[Any](kind) for kind in (Plan, dict[Key, Told], Result, Settings))
 Value = TypeVar("Value")
 
 

@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from ..facts import display_names
 from ..languages import language_name
 from ..planning.assignments import label
+from ..results.records import SETTING
 from .compact import compact_numbers, compact_table
 from .curves import Curve
 from .gather import RunState
@@ -24,8 +25,6 @@ SCORES = (
     "vocab_size", "flops_per_token", "latency_ms",
 )  # fmt: skip
 """Fields of a record that say how good, large and fast a model is; what it is, its step says."""
-WHAT = ("recipe", "lang", "teacher", "assignment", "layers", "hidden", "density", "seed")
-"""Fields of a record that say what a model is."""
 
 
 def page_data(state: RunState) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def page_data(state: RunState) -> dict[str, Any]:
         "settings": _settings(state.steps),
         "records": compact_table(
             [
-                {"at": place_of[record.step], **{name: getattr(record, name) for name in (*WHAT, *SCORES)}}
+                {"at": place_of[record.step], **{name: getattr(record, name) for name in (*SETTING, *SCORES)}}
                 for record in records
             ]
         ),
@@ -72,7 +71,7 @@ def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict
         "kind": now.kind,
         "state": now.state,
         "reason": now.reason or None,
-        **{name: about.get(name) for name in WHAT},
+        **{name: about.get(name) for name in SETTING},
         "assignment": about.get("assignment") or _assignment_in(about),
         "languages": about.get("languages"),
         "planned": now.planned_tokens,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..data.parquet import explained
 from ..errors import StorageError
-from ..results.records import MARKS_OF_A_RUN, find_run
+from ..results.records import MARKS_OF_A_RUN, RESULTS, find_run
 from ..storage import open_filesystem
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def open_run_files(place: str) -> RunFiles:
     if "://" not in place:
         place = str(find_run(place).absolute())
     filesystem, path = open_filesystem(place)
-    folder = path.rstrip("/").removesuffix("/results.jsonl")
+    folder = path.rstrip("/").removesuffix(f"/{RESULTS}")
     files = RunFiles(filesystem, folder, f"{folder.rpartition('/')[0]}/steps")
     if all(written is None for written in files.modified(f"{folder}/{mark}" for mark in MARKS_OF_A_RUN)):
         raise StorageError(f"{place!r} is not a run: it holds none of {', '.join(MARKS_OF_A_RUN)}")

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config_sources import parse_yaml
-from ..results.records import RESULTS, Record, parse_records
+from ..results.records import CONFIG, PLAN, RESULTS, STATUS, Record, parse_records
 from ..results.tables import best_per_language
 from ..storage import DONE, METRICS, RESULT, json_lines
-from .checked import PLAN, SETTINGS, STATUS, checked
-from .checked import RESULT as STEP_RESULT
+from .checked import A_CONFIG, A_PLAN, A_RESULT, A_STATUS, checked
 from .curves import MOST_CURVES, Curve, curves_of, worth_a_curve
 from .files import RunFiles
 from .progress import StepState, state_of
@@ -50,11 +49,11 @@ class RunReader:
         """Read where the run stands; raises StorageError where ``results.jsonl`` holds what is no record."""
         files = self._files
         records = parse_records((files.text(f"{files.run}/{RESULTS}") or "").encode(), f"{files.run}/{RESULTS}")
-        plan = checked(PLAN, files.json(f"{files.run}/plan.json"), f"{files.run}/plan.json")
+        plan = checked(A_PLAN, files.json(f"{files.run}/{PLAN}"), f"{files.run}/{PLAN}")
         steps = plan.get("steps") or [_step_of(record) for record in records]
         planned = {step["key"] for step in steps}
         records = [record for record in records if record.step in planned]
-        told = checked(STATUS, files.json(f"{files.run}/status.json"), f"{files.run}/status.json")
+        told = checked(A_STATUS, files.json(f"{files.run}/{STATUS}"), f"{files.run}/{STATUS}")
         self._read_results([step["key"] for step in steps])
         running = [key for key, state in told.items() if state.get("state") == "running" and key not in self._results]
         tokens = {key: _trained(json_lines(files.text(self._path(key, METRICS)))) for key in running}
@@ -62,12 +61,12 @@ class RunReader:
             state_of(step, told.get(step["key"], {}), self._results.get(step["key"], {}), tokens.get(step["key"], 0))
             for step in steps
         ]
-        signs = [f"{files.run}/status.json", f"{files.run}/{RESULTS}", *(self._path(key, METRICS) for key in running)]
+        signs = [f"{files.run}/{STATUS}", f"{files.run}/{RESULTS}", *(self._path(key, METRICS) for key in running)]
         return RunState(
             name=files.name,
             place=files.run,
             steps_folder=files.steps,
-            config=_settings_in(files.text(f"{files.run}/config.yaml"), f"{files.run}/config.yaml"),
+            config=_settings_in(files.text(f"{files.run}/{CONFIG}"), f"{files.run}/{CONFIG}"),
             steps=steps,
             states=states,
             records=records,
@@ -85,7 +84,7 @@ class RunReader:
         done = [key for key, written in zip(open_ones, marks, strict=True) if written is not None]
         results = self._files.all_json(self._path(key, RESULT) for key in done)
         self._results |= {
-            key: checked(STEP_RESULT, result, self._path(key, RESULT))
+            key: checked(A_RESULT, result, self._path(key, RESULT))
             for key, result in zip(done, results, strict=True)
             if result
         }
@@ -103,7 +102,7 @@ class RunReader:
 
 
 def _settings_in(text: str | None, place: str) -> dict[str, Any]:
-    found: dict[str, Any] = checked(SETTINGS, parse_yaml(text or "{}", place) or {}, place)
+    found: dict[str, Any] = checked(A_CONFIG, parse_yaml(text or "{}", place) or {}, place)
     return found
 
 

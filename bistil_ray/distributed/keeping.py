@@ -16,7 +16,7 @@ import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import StorageError
-from ..results.records import RESULTS
+from ..results.records import PLAN, RESULTS
 from ..run_storage import RunStorage, storage_at
 from ..steps.context import Context, Job
 from ..storage import CHECKPOINTS, METRICS, RESULT
@@ -35,7 +35,7 @@ def run_kept(job: Job, context: Context, body: Body, place: str, run: Path) -> d
     """
     storage = storage_at(place)
     if storage.is_folder:
-        check_view(run / "plan.json")  # not by ``place``, which may be relative: processes of Ray have other folders
+        check_view(run / PLAN)  # not by ``place``, which may be relative: processes of Ray have other folders
         return body(job, context)
     here = replace(
         job,

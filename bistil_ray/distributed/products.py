@@ -12,7 +12,7 @@ from ..dashboard.page import write_report
 from ..export.card import model_card
 from ..export.origin import CARD, Origin
 from ..models.language_tokenizers import choose_language
-from ..results.records import read_records
+from ..results.records import REPORT, read_records
 from ..results.tables import best_per_language
 from ..run_storage import RunStorage
 from ..storage import replacing, write_text
@@ -39,6 +39,6 @@ def choose_best(run: Path, config: RunConfig, storage: RunStorage) -> None:
 def write_page(run: Path, storage: RunStorage) -> None:
     """Write the run as a page, ``report.html``; a page that cannot be written takes nothing from the run."""
     try:
-        write_report(storage.place_of(run), run / "report.html")
+        write_report(storage.place_of(run), run / REPORT)
     except Exception as problem:
         log.warning("report.html was not written: %s", masked(str(problem)))

@@ -21,7 +21,7 @@ from ..planning.halving import Halving, competes
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..planning.step import Step
-from ..results.records import CONFIG, RESULTS, Record, RecordFile
+from ..results.records import CONFIG, PLAN, RESULTS, STATUS, Record, RecordFile
 from ..run_storage import RunStorage, storage_at
 from ..steps.examination import earlier_measures
 from ..steps.run import run_step
@@ -75,7 +75,7 @@ def open_run(config: RunConfig, plan: Plan, run: Path) -> None:
     check_name(config, run)
     run.mkdir(parents=True, exist_ok=True)
     write_text(run / CONFIG, to_yaml(config))
-    write_json(run / "plan.json", plan.to_dict())
+    write_json(run / PLAN, plan.to_dict())
 
 
 def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board, body: Body = run_step) -> Outcome:
@@ -97,7 +97,7 @@ def run_sweep(config: RunConfig, plan: Plan, run: Path, board: Board, body: Body
 def _carry_out(config: RunConfig, plan: Plan, run: Path, board: Board, body: Body) -> Outcome:
     storage = storage_at(config.storage)
     kept, steps_folder, records = KeptRun(storage, run), run.parent / "steps", RecordFile(run / RESULTS)
-    status = StatusFile(run / "status.json", (step.key for step in plan))
+    status = StatusFile(run / STATUS, (step.key for step in plan))
     trackers = Trackers(config.tracking, run, kept.fetch_result)
 
     def outcome(step: Step, state: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from ..recipes import TEACHER
-from .records import Record
+from .records import SETTING, Record
 
 SPARSE_TEACHER = "teacher, sparse"
 """The row of the teachers that recipe ``teacher`` tunes; ``teacher`` is the one that students learn from."""
@@ -41,9 +41,8 @@ def settings_of(records: Iterable[Record]) -> list[Setting]:
     """Group records by everything but the seed, in the order in which settings first occur."""
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        made = record.recipe, record.teacher, record.assignment, record.layers, record.hidden, record.density
-        key = (record.task, record.lang, *made)
-        groups.setdefault(key, []).append(record)
+        made = tuple(getattr(record, name) for name in SETTING if name != "seed")
+        groups.setdefault((record.task, *made), []).append(record)
     return [Setting(tuple(group)) for group in groups.values()]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, StorageError, first_line
-from .records import Record
+from .records import SETTING, Record, read_plan
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 FLAG = "--to-optuna"
 CHOICES = ("teacher", "recipe")
-PARAMETERS = ("teacher", "recipe", "layers", "hidden", "density", "seed")
+PARAMETERS = tuple(name for name in SETTING if name not in ("lang", "assignment"))
 ATTRIBUTES = (
     "step", "metric", "validation_score", "teacher_score", "retention", "agreement", "source_score", "params", "bytes",
     "latency_ms", "tokens", "seconds", "assignment", "model_dir",
@@ -40,7 +39,7 @@ def write_studies(records: Iterable[Record], run: Path, storage: str) -> dict[st
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     students = [record for record in records if record.is_student]
-    space = _space(students, _planned(run))
+    space = _space(students, [step["about"] for step in read_plan(run) or []])
     studies: dict[str, list[Record]] = {}
     for record in students:
         studies.setdefault(f"{run.resolve().name}/{record.task}/{record.lang}", []).append(record)
@@ -103,10 +102,3 @@ def _space(records: Sequence[Record], planned: Sequence[Mapping[str, Any]]) -> d
             low, high = min(found), max(found)
             space[key] = FloatDistribution(low, high, log=True) if key == "density" else IntDistribution(low, high)
     return space
-
-
-def _planned(run: Path) -> list[dict[str, Any]]:
-    """Read what the plan of a run says of its steps, those not finished included."""
-    path = run / "plan.json"
-    steps = json.loads(path.read_text(encoding="utf-8")).get("steps", []) if path.exists() else []
-    return [step["about"] for step in steps]

@@ -16,7 +16,11 @@ from ..storage import append_line, local_path
 RESULTS = "results.jsonl"
 PLAN = "plan.json"
 CONFIG = "config.yaml"
+STATUS = "status.json"
+REPORT = "report.html"
 MARKS_OF_A_RUN = (RESULTS, PLAN, CONFIG)
+SETTING = ("lang", "teacher", "recipe", "assignment", "layers", "hidden", "density", "seed")
+"""The fields of a record that say how a model was made."""
 
 
 class Record(BaseModel):
@@ -102,7 +106,8 @@ def read_records(run: str | Path) -> list[Record]:
     killed writer left unfinished is passed over: its step is recorded again when the run goes on. Raises StorageError
     where a line is whole and yet no record.
     """
-    planned = _planned(find_run(run))
+    steps = read_plan(find_run(run))
+    planned = None if steps is None else {step["key"] for step in steps}
     return [record for record in read_all_records(run) if planned is None or record.step in planned]
 
 
@@ -148,10 +153,11 @@ class RecordFile:
         return len(new)
 
 
-def _planned(run: Path) -> set[str] | None:
-    """The keys of a run's steps; None where no plan lies beside the records, or none that can be read."""
+def read_plan(run: Path) -> list[dict[str, Any]] | None:
+    """Read what the plan of a run says of its steps; None where there is no plan, or none that can be read."""
     try:
-        return {step["key"] for step in json.loads((run / PLAN).read_text(encoding="utf-8"))["steps"]}
+        steps = json.loads((run / PLAN).read_text(encoding="utf-8"))["steps"]
+        return [{**step, "key": step["key"], "about": step.get("about", {})} for step in steps]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

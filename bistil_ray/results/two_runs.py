@@ -11,9 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .columns import View, setting_cells, view_of
-from .records import Record
-
-SETTING = ("lang", "teacher", "recipe", "assignment", "layers", "hidden", "density", "seed")
+from .records import SETTING, Record
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from typing import Any
 
 from ..planning.step import Step
 from ..recipes import TEACHER
+from ..results.records import SETTING
 from ..storage import read_metrics, read_result
 
-OF_A_STUDENT = ("lang", "recipe", "teacher", "assignment", "layers", "hidden", "density", "seed")
-"""The settings of a student by which runs are compared: fields of its record."""
 NOT_CURVES = ("step", "time", "phase", "lang")
 
 Plain = str | int | float | bool
@@ -60,7 +59,7 @@ def read_finished(step: Step, folder: Path, run: str) -> FinishedStep:
     """Read the finished step in ``folder``; ``run`` is the name of the run."""
     result = read_result(folder)
     record: Mapping[str, Any] = result.get("record") or {}
-    chosen = {name: record[name] for name in OF_A_STUDENT if record.get(name) is not None}
+    chosen = {name: record[name] for name in SETTING if record.get(name) is not None}
     return FinishedStep(
         run=run,
         key=step.key,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..results.records import SETTING
 from .finished import FinishedStep
 
-COMPARED = ("lang", "recipe", "teacher", "layers", "hidden", "density", "seed")
+COMPARED = tuple(name for name in SETTING if name != "assignment")
 SHOWN = (
     "score", "validation_score", "retention", "agreement", "source_score", "params", "bytes", "latency_ms", "tokens",
 )  # fmt: skip

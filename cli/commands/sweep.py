@@ -180,9 +180,11 @@ def _carry_out(
 
 
 def _say_where(run: Path, console: Console) -> None:
+    from bistil_ray.results.records import REPORT
+
     best = sorted(path.name for path in (run / "best").glob("*")) if (run / "best").exists() else []
     if best:
         console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}")
-    if (run / "report.html").exists():
-        console.print(f"Report: {run / 'report.html'}")
+    if (run / REPORT).exists():
+        console.print(f"Report: {run / REPORT}")
     console.print(f"Results: bistil-ray results {run}")

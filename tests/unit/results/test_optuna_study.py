@@ -40,7 +40,7 @@ def test_a_study_holds_the_students_of_a_language_with_settings_score_and_measur
 
 
 def test_what_is_there_is_not_added_again_and_what_is_new_is(storage: str, tmp_path: Path) -> None:
-    plan = [{"kind": "finetune", "about": {"teacher": name, "recipe": "bistil", "density": 0.08}} for name in "ab"]
+    plan = [{"key": name, "about": {"teacher": name, "recipe": "bistil", "density": 0.08}} for name in "ab"]
     (tmp_path / "plan.json").write_text(json.dumps({"steps": plan}))
     records = [make_record("one", teacher="a")]
     name = f"{tmp_path.name}/ner/sw"
