@@ -100,7 +100,8 @@ def print_table(
     where that is not enough, each row becomes a list. Figures are never cut. What was left out is said.
     """
     console = console or stdout()
-    numbers, cells = set(right), [dict(zip(columns, map(visible, row), strict=True)) for row in rows]
+    columns, numbers = [*map(visible, columns)], {*map(visible, right)}
+    cells = [dict(zip(columns, map(visible, row), strict=True)) for row in rows]
     shown, left_out = list(columns), []
     for name in spare:
         if _least_width(shown, cells, numbers) <= console.width:

@@ -24,12 +24,14 @@ def write_run(
     seeds: Sequence[int] = (0,),
     done: int | None = None,
     reason: str = "the loss is not a number",
+    task_data: str = "ner",
 ) -> Path:
     """Write a run of made-up scores; with ``done``, that many steps are done, the next failed and two more run."""
     chance = random.Random(0)
     names = list(display_names(teachers).values())
     run, steps = folder / "made-up", _steps(langs, names, layers, densities, recipes, seeds)
     config = {"langs": list(langs), "source": "en", "teachers": list(teachers), "task": "ner", "storage": str(folder)}
+    config |= {"corpora": "corpora", "task_data": task_data}
     files = {"config.yaml": yaml.safe_dump(config), "plan.json": json.dumps({"steps": list(steps.values())})}
     states, records = {}, []
     for number, (key, step) in enumerate(steps.items()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -78,11 +77,6 @@ def _most_promising(students: Sequence[Record], records: Iterable[Record]) -> Re
             return max(students, key=_merit)
         promises[student.step] = validation * student.agreement
     return max(students, key=lambda student: promises[student.step])
-
-
-def to_json(records: Iterable[Record]) -> str:
-    """Write records as a JSON list of objects."""
-    return json.dumps([record.model_dump(mode="json") for record in records], indent=2, ensure_ascii=False)
 
 
 def to_csv(records: Iterable[Record]) -> str:

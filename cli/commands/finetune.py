@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bistil_ray.terminal import visible
+
 from ..console import print_json, print_table, stderr
 from ..options import TASK_HELP, Quiet, Seed
 from ..single import carry_out, new_folder, only_language
@@ -168,7 +170,7 @@ def _layers_copied(config: RunConfig, student: Path, lang: str, teacher: str) ->
         if code not in told["languages"]:
             raise ConfigError(f"--student knows {' and '.join(told['languages'])}, not {code!r} (--lang, --source)")
     if Path(told["teacher"]).name != Path(teacher).name:
-        stderr().print(f"Note: the student was made of {told['teacher']}, not of {teacher}")
+        stderr().print(visible(f"Note: the student was made of {told['teacher']}, not of {teacher}"))
     choice: str | list[int] = told["layer_choice"]
     return choice
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bistil_ray.terminal import visible
+
 from ..console import print_json, print_table, stdout
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ def show_records(records: Sequence[Record], console: Console) -> None:
     _show(view_records(records, best_per_language(records).values()), console)
     if len({record.recipe for record in records if record.is_student}) > 1 or len({r.seed for r in records}) > 1:
         columns, rows = compare_recipes(records)
-        console.print(f"\n{records[0].metric} by recipe; the setting with the best validation score, over seeds:")
+        metric = visible(records[0].metric)
+        console.print(f"\n{metric} by recipe; the setting with the best validation score, over seeds:")
         print_table(columns, rows, columns[1:], console)
 
 
@@ -113,7 +116,7 @@ def _compare(
         print_json(data)
         return
     console = stdout()
-    console.print(f"here: {run}\nthere: {other}", *changed, "", sep="\n")
+    console.print(visible("\n".join((f"here: {run}", f"there: {other}", *changed, ""))))
     if not pairs:
         console.print("No step with a score has finished yet in either.")
         return

@@ -108,8 +108,13 @@ def test_a_corpus_check_shows_them(hostile: str, tmp_path: Path, capsys: pytest.
 
 
 def test_results_show_them(hostile: str, make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = make_run(tmp_path, langs=[hostile], teachers=[hostile])
-    assert main(["results", str(run)]) == 0
+    run = make_run(tmp_path, langs=[hostile], teachers=[hostile], recipes=["bistil", "scratch"])
+    other = make_run(tmp_path / "other", langs=["sw"], task_data=hostile)
+    shown = ["results", str(run), "--compare", str(other)]
+    assert main(shown) == 0
+    records = [{**json.loads(line), "metric": hostile} for line in (run / "results.jsonl").read_text().splitlines()]
+    (run / "results.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert main(shown[:2]) == 0
     assert not OBEYED.search(capsys.readouterr().out.replace("\n", ""))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 import pytest
 
 from bistil_ray.errors import ConfigError
 from bistil_ray.results.records import Record
-from bistil_ray.results.tables import arrange, best_per_language, of_languages, to_csv, to_json
+from bistil_ray.results.tables import arrange, best_per_language, of_languages, to_csv
 from tests.made_up_record import make_record
 
 
@@ -103,10 +102,9 @@ def test_a_language_the_run_does_not_have_is_refused_with_those_it_has() -> None
         of_languages(records, ["ha"])
 
 
-def test_csv_and_json_hold_every_field() -> None:
+def test_csv_holds_every_field() -> None:
     record = make_record("a", teacher='with, comma "and" quotes', density=None, retention=0.75)
     row = next(csv.DictReader(io.StringIO(to_csv([record]))))
     assert row["teacher"] == record.teacher
     assert (row["density"], row["retention"]) == ("", "0.75")
     assert set(row) == set(Record.model_fields)
-    assert [Record.model_validate(values) for values in json.loads(to_json([record]))] == [record]
