@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -33,6 +32,7 @@ from bistil_ray.steps.blocks import BlockStream
 from bistil_ray.steps.context import Context, LocalContext
 from bistil_ray.vocab.count import count_ids
 
+from .alone import peak_megabytes, run_alone
 from .step.product import ProductStep
 
 BATCH, STEPS, FOREVER = 16, 12, 100_000
@@ -82,8 +82,7 @@ def main() -> None:
                 *steps(given, work, context),
             )
         for times in (1, TIMES):
-            with get_context("spawn").Pool(1) as alone:
-                _print(f"peak memory with the corpus {times} x, MiB", "{:.0f}", alone.apply(memory, (given, times)))
+            _print(f"peak memory with the corpus {times} x, MiB", "{:.0f}", run_alone(memory, given, times))
         _print("ids counted in a second, millions", "{:.0f}", counting() / 1e6)
 
 
@@ -137,7 +136,7 @@ def memory(given: Given, times: int) -> float:
         stream = _stream(given, work, LocalContext())
         for _ in range(blocks // BATCH):
             next(stream)
-    return _peak_mib()
+    return peak_megabytes()
 
 
 def counting() -> float:
@@ -187,12 +186,6 @@ def _timed(run: Callable[[], object]) -> Took:
     began, cpu_began = time.perf_counter(), time.process_time()
     run()
     return Took(time.perf_counter() - began, time.process_time() - cpu_began)
-
-
-def _peak_mib() -> float:
-    # What getrusage says is the parent's peak where that was higher.
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def _print(what: str, form: str, *figures: float) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -27,12 +26,12 @@ import torch
 import torch.distributed as dist
 from transformers import AutoConfig
 
-from bistil_ray.models.student import build_student
 from bistil_ray.steps.context import Job, LocalContext
 
+from .alone import peak_megabytes, run_alone
 from .step.process import Side
 from .step.product import ProductStep
-from .step.shapes import Shape, make_batch, make_teacher
+from .step.shapes import Shape, make_batch, make_student, make_teacher
 
 LANGS = ("en", "sw")
 ROWS = 2000
@@ -85,21 +84,15 @@ def pack(corpora: Path, tokenizer: str, threshold: float, most: int | None, fold
     inputs = {"tokenizer": tokenizer, **dict.fromkeys(LANGS, str(corpora))}
     began = time.process_time()
     made = run(Job("pack", settings, inputs, {}, folder), LocalContext())
-    seconds, peak = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Packed(seconds, peak, made["vocab_size"], sum(lang["blocks"] for lang in made["languages"].values()))
-
-
-def pack_alone(corpora: Path, tokenizer: str, threshold: float, most: int | None, folder: Path) -> Packed:
-    """Pack in a process of its own."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-        return alone.submit(pack, corpora, tokenizer, threshold, most, folder).result()
+    seconds, blocks = time.process_time() - began, sum(lang["blocks"] for lang in made["languages"].values())
+    return Packed(seconds, peak_megabytes(), made["vocab_size"], blocks)
 
 
 def distil(shape: Shape) -> tuple[float, float]:
     """Give the median CPU seconds of a phase-1 step and the peak memory of its process in MB."""
     side = Side(ProductStep, shape, "fp32", threads=1)
     steps = [side.step(number).took.cpu_seconds for number in range(STEPS + 1)]
-    return median(steps[1:]), side.end().resident / 2**20  # the first step allocates
+    return median(steps[1:]), side.end().resident  # the first step allocates
 
 
 def distil_together(shape: Shape, workers: int) -> tuple[float, float]:
@@ -114,16 +107,13 @@ def _distil_as_rank(shape: Shape, meeting: str, rank: int, workers: int) -> tupl
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
     teacher = make_teacher(shape)
-    student = build_student(
-        teacher, tuple(range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers))
-    )
-    step, seconds = ProductStep(teacher, student, 1e-4, "fp32"), []
+    step, seconds = ProductStep(teacher, make_student(shape, teacher), 1e-4, "fp32"), []
     for number in range(STEPS + 1):
         began = time.process_time()
         step(make_batch(shape, number * workers + rank))
         seconds.append(time.process_time() - began)
     dist.destroy_process_group()
-    return median(seconds[1:]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return median(seconds[1:]), peak_megabytes()
 
 
 def main() -> None:
@@ -141,7 +131,7 @@ def main() -> None:
     for times, threshold, most in packs:
         corpora, text = copies(chosen.corpora, chosen.work, times)
         folder = chosen.work / f"pack-{times}-{threshold:g}-{most}"
-        made = pack_alone(corpora, chosen.teacher, threshold, most, folder)
+        made = run_alone(pack, corpora, chosen.teacher, threshold, most, folder)
         if times == 1:
             vocabularies.add(made.vocabulary)
         print(
@@ -168,6 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks import growth  # by its name, under which other processes find its functions
-
-    growth.main()
+    main()

@@ -10,11 +10,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import multiprocessing
-import resource
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bistil_ray.config import RunConfig
-from bistil_ray.config_sources import load_config
-from bistil_ray.facts import Facts, Input, TaskFacts, TeacherFacts
-from bistil_ray.languages import NAMES
-from bistil_ray.planning.plan import Plan, make_plan
+from bistil_ray.facts import Input, TeacherFacts
+from bistil_ray.planning.plan import Plan
 from bistil_ray.steps.context import Context, Job
 from bistil_ray.storage import mark_done, write_json
+
+from .alone import peak_megabytes, run_alone
+from .made_up import make_up_plan
 
 TEACHERS, DENSITIES = 5, (0.02, 0.04, 0.08, 0.16, 0.32)
 STEPS_PER_LANGUAGE = 1 + TEACHERS * (2 + len(DENSITIES))
@@ -36,22 +34,14 @@ STEPS_PER_LANGUAGE = 1 + TEACHERS * (2 + len(DENSITIES))
 
 def plan_of(steps: int, storage: Path, launcher: str) -> tuple[RunConfig, Plan]:
     """Plan a sweep over made-up inputs that has about ``steps`` steps: as many languages as that takes."""
-    langs = sorted(NAMES.keys() - {"en"})[: max(1, round(steps / STEPS_PER_LANGUAGE))]
-    names = [f"teacher-{n}" for n in range(TEACHERS)]
-    config = load_config(
-        defaults={
-            "langs": langs, "teachers": names, "corpora": "corpora", "task_data": "ner", "densities": DENSITIES,
-            "storage": str(storage), "execution": {"max_parallel": 2, "launcher": launcher},
-        }
-    )  # fmt: skip
     tokenizer = Input("tokenizer", "tokenizer")
     teachers = [
-        TeacherFacts(name, Input(f"models/{name}", name), tokenizer, 12, 256, 1024, 30_000, "bert") for name in names
+        TeacherFacts(name, Input(f"models/{name}", name), tokenizer, 12, 256, 1024, 30_000, "bert")
+        for name in (f"teacher-{n}" for n in range(TEACHERS))
     ]
-    files = {lang: {"test": Input(f"ner/{lang}/test.parquet", f"labels in {lang}")} for lang in ("en", *langs)}
-    files["en"]["train"] = Input("ner/en/train.parquet", "training labels")
-    corpora = {lang: Input("corpora", f"texts in {lang}") for lang in ("en", *langs)}
-    return config, make_plan(config, Facts(teachers, corpora, TaskFacts(files, {256: {"en": 32_000}}, ("B-PER", "O"))))
+    execution = {"max_parallel": 2, "launcher": launcher}
+    settings = {"densities": DENSITIES, "storage": str(storage), "execution": execution}
+    return make_up_plan(max(1, round(steps / STEPS_PER_LANGUAGE)), teachers, 32_000, settings)
 
 
 def do_nothing(job: Job, context: Context) -> dict[str, Any]:
@@ -98,7 +88,7 @@ def measure(steps: int, storage: Path, launcher: str) -> dict[str, Any]:
     began = time.monotonic()
     config, plan = plan_of(steps, storage, launcher)
     planned, run = time.monotonic() - began, storage / "made-up"
-    took, memory, files = sweep(), _peak_megabytes(), sum(1 for _ in run.rglob("*"))
+    took, memory, files = sweep(), peak_megabytes(), sum(1 for _ in run.rglob("*"))
     ends = sorted(mark.stat().st_mtime for mark in storage.glob("steps/*/DONE"))
     tenth = len(ends) // 10
     return {
@@ -112,10 +102,6 @@ def measure(steps: int, storage: Path, launcher: str) -> dict[str, Any]:
         "planning": planned,
         "rerun": sweep(),
     }
-
-
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -135,11 +121,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = []
     for steps in map(int, options.steps.split(",")):
-        with (
-            tempfile.TemporaryDirectory() as storage,
-            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone,
-        ):
-            rows.append(alone.submit(measure, steps, Path(storage), options.launcher).result())
+        with tempfile.TemporaryDirectory() as storage:
+            rows.append(run_alone(measure, steps, Path(storage), options.launcher))
     print(json.dumps(rows, indent=2)) if options.json else show(rows)
 
 

@@ -7,17 +7,17 @@ the chosen entries as the product does it, and of gradients multiplied by masks.
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Mapping
-from multiprocessing import get_context
 
 import torch
 from torch import Tensor, nn
 
 from bistil_ray.train.learned import Learned
 from bistil_ray.train.optim import make_optimizer
+
+from .alone import peak_megabytes, run_alone
 
 LAYERS, HIDDEN, VOCABULARY = 12, 768, 30_000
 WAYS = ("dense", "chosen entries", "masked gradients")
@@ -31,8 +31,7 @@ def main() -> None:
     chosen = parser.parse_args()
     found = {}
     for way in WAYS:
-        with get_context("spawn").Pool(1) as alone:
-            found[way] = alone.apply(measure, (way, chosen.density, chosen.times))
+        found[way] = run_alone(measure, way, chosen.density, chosen.times)
     dense, _ = found["dense"]
     for way, (seconds, mib) in found.items():
         line = f"{way:>17}  {1000 * seconds:5.0f} ms of CPU ({seconds / dense:.2f} of dense)  {mib:5.0f} MiB"
@@ -45,7 +44,7 @@ def measure(way: str, density: float, times: int) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     named = {name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in _shapes().items()}
     gradients = {name: torch.randn(value.shape, generator=generator) for name, value in named.items()}
-    before = _peak_mib()
+    before = peak_megabytes()
     masks = {}
     if way != "dense":
         masks = {name: torch.rand(value.shape, generator=generator) < density for name, value in named.items()}
@@ -63,7 +62,7 @@ def measure(way: str, density: float, times: int) -> tuple[float, float]:
         optimizer.step()
         learned.put_back()
         taken.append(time.process_time() - began)
-    return min(taken), _peak_mib() - before
+    return min(taken), peak_megabytes() - before
 
 
 def _multiply(named: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor]) -> None:
@@ -79,10 +78,6 @@ def _shapes() -> dict[str, tuple[int, ...]]:
         shapes |= {f"{layer}.attention.{part}": (HIDDEN, HIDDEN) for part in ("query", "key", "value", "output")}
         shapes |= {f"{layer}.in": (4 * HIDDEN, HIDDEN), f"{layer}.out": (HIDDEN, 4 * HIDDEN)}
     return shapes
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -7,15 +7,14 @@ sw.parquet, and TEACHER is merged with itself.
 from __future__ import annotations
 
 import argparse
-import resource
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from .alone import peak_megabytes, run_alone
 
 ROWS = 1000
 TIMES = (1, 10)
@@ -45,7 +44,7 @@ def merge(corpora: Path, teacher: str, work: Path, times: int) -> float:
     code = main(("merge", "--teachers", teachers, "--corpora", str(folder), "--out", str(out), *shape, *flags))
     if code:
         sys.exit(code)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_megabytes()
 
 
 def main() -> None:
@@ -56,8 +55,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     chosen = parser.parse_args()
     for times in TIMES:
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            megabytes = alone.submit(merge, chosen.corpora, chosen.teacher, chosen.work, times).result()
+        megabytes = run_alone(merge, chosen.corpora, chosen.teacher, chosen.work, times)
         print(f"{times} x: {megabytes:,.0f} MB", flush=True)
 
 

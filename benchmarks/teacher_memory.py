@@ -7,12 +7,11 @@ Beside what it took stands what a sweep reckons with when it works out how many 
 from __future__ import annotations
 
 import argparse
-import resource
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import NamedTuple
 
 import psutil
+
+from .alone import peak_megabytes, run_alone
 
 STEPS = 3
 
@@ -69,8 +68,7 @@ def tune(shape: Shape, rows: int, length: int, precision: str) -> Measured:
         ids = torch.randint(shape.tokens, (rows, length - 8 * step), generator=torch.Generator().manual_seed(step))
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids % 9}
         train_step(LabelLearning(model, TASKS["ner"]), learned, optimizer, [batch], Phase(1, 1e-5, precision=precision))
-    held = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - libraries
-    return Measured(model.num_parameters(), held)
+    return Measured(model.num_parameters(), round(2**20 * peak_megabytes()) - libraries)
 
 
 def main() -> None:
@@ -84,8 +82,7 @@ def main() -> None:
     for name in chosen.shapes or SHAPES:
         shape = SHAPES[name]
         for rows, length in BATCHES:
-            with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-                found = alone.submit(tune, shape, rows, length, chosen.precision).result()
+            found = run_alone(tune, shape, rows, length, chosen.precision)
             states = rows * length * shape.layers * shape.hidden
             expected = BYTES_PER_PARAMETER * found.parameters + BYTES_PER_STATE * states
             kept = (found.held - BYTES_PER_PARAMETER * found.parameters) / states

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from bistil_ray.config_sources import load_config
-from bistil_ray.facts import Facts, Input, TaskFacts, TeacherFacts
-from bistil_ray.languages import NAMES
-from bistil_ray.planning.plan import Plan, make_plan
+from bistil_ray.facts import Input, TeacherFacts
+from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 
+from ..made_up import make_up_plan
 from .played import Fleet, play
 
 TOKENS_PER_SENTENCE = 21
@@ -32,17 +31,11 @@ Assumed = Mapping[str, float]
 
 def plan_of(source: str, languages: int, densities: Sequence[float], sentences: float) -> Plan:
     """Plan a configuration's sweep over made-up inputs: one teacher of XLM-R base's shape, students of 6 layers."""
-    langs = sorted(NAMES.keys() - {"en"})[:languages]
-    values = {"langs": langs, "teachers": ["xlm-r"], "corpora": "corpora", "task_data": "ner"}
-    config = load_config(source, flags={**values, "densities": densities, "layers": [6]})
     model = Input("xlm-r", "xlm-r")
     teacher = TeacherFacts("xlm-r", model, model, 12, 768, 3072, 250_002, "xlm-roberta")
-    files = {lang: {"test": Input(f"ner/{lang}", f"labels in {lang}")} for lang in ("en", *langs)}
-    files["en"]["train"] = Input("ner/en/train", "training labels")
-    lengths = config.teach.max_length, config.finetune.max_length
-    tokens = dict.fromkeys(lengths, {"en": int(sentences * TOKENS_PER_SENTENCE)})
-    corpora = {lang: Input("corpora", f"texts in {lang}") for lang in ("en", *langs)}
-    return make_plan(config, Facts([teacher], corpora, TaskFacts(files, tokens, ("B-PER", "O"))))
+    settings = {"densities": densities, "layers": [6]}
+    _, plan = make_up_plan(languages, [teacher], int(sentences * TOKENS_PER_SENTENCE), settings, source)
+    return plan
 
 
 def seconds_of(step: Step, assumed: Assumed) -> float:

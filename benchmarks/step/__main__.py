@@ -54,8 +54,8 @@ def main() -> None:
         "mfu": shape.flops / busy / peak,
         "peak_gflops": peak / 1e9,
         "tokens_per_second": {name: shape.tokens / value for name, value in seconds.items()},
-        "memory_mib": {name: value.own / 2**20 for name, value in memory.items()},
-        "resident_mib": {name: value.resident / 2**20 for name, value in memory.items()},
+        "memory_mib": {name: value.own for name, value in memory.items()},
+        "resident_mib": {name: value.resident for name, value in memory.items()},
         "loss_difference": difference,
         "losses_agree": difference <= TOLERANCE[precision],
     }

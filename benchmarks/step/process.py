@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,12 +12,12 @@ from typing import NamedTuple, TypeVar
 import psutil
 import torch
 
-from bistil_ray.models.student import build_student
 from bistil_ray.train.optim import bf16_is_native
 
+from ..alone import peak_megabytes
 from .plain import PlainStep
 from .product import ProductStep
-from .shapes import Shape, make_batch, make_teacher
+from .shapes import Shape, make_batch, make_student, make_teacher
 
 LR = 2e-5
 """At 1e-4 the loss of these random models falls by a quarter in a step, and rounding to bf16 alone moves it by 1e-3."""
@@ -45,13 +44,13 @@ class Step(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """The most bytes held while stepping: all of the process's, and those besides Python and its libraries.
+    """The most MiB held while stepping: all of the process's, and those besides Python and its libraries.
 
     On a GPU both are what torch allocated there, which holds no libraries.
     """
 
-    resident: int
-    own: int
+    resident: float
+    own: float
 
 
 class Side:
@@ -103,10 +102,9 @@ def peak_flops(shape: Shape, precision: str, threads: int, repeats: int = 30) ->
 
 def _serve(pipe: Connection, make: Callable[..., PlainStep | ProductStep], shape: Shape, threads: int) -> None:
     torch.set_num_threads(threads)
-    libraries = psutil.Process().memory_info().rss
+    libraries = psutil.Process().memory_info().rss / 2**20
     teacher = make_teacher(shape)
-    layers = range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers)
-    student = build_student(teacher, tuple(layers))
+    student = make_student(shape, teacher)
     for model in (teacher, student):
         model.to(_device())
     step = make(teacher, student)
@@ -126,10 +124,10 @@ def _timed(run: Callable[[], T]) -> tuple[T, Duration]:
     return given, Duration(time.perf_counter() - began, time.process_time() - cpu_began)
 
 
-def _most_memory(libraries: int) -> Memory:
+def _most_memory(libraries: float) -> Memory:
     if torch.cuda.is_available():
-        return Memory(*[torch.cuda.max_memory_allocated()] * 2)
-    resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Memory(*[torch.cuda.max_memory_allocated() / 2**20] * 2)
+    resident = peak_megabytes()
     return Memory(resident, resident - libraries)
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, PreTrainedModel
+
+from bistil_ray.models.student import build_student
 
 PAIRS = ((0, 2, 4, 6, 8, 10, 12), (1, 3, 5, 7, 9, 11))
 """The teacher's states and maps (from 0) that those of a student of half as many layers learn from."""
@@ -58,6 +60,11 @@ def make_teacher(shape: Shape) -> BertForMaskedLM:
     )
     torch.manual_seed(0)
     return BertForMaskedLM(config)
+
+
+def make_student(shape: Shape, teacher: BertForMaskedLM) -> PreTrainedModel:
+    """Make the student of a teacher of this shape: of every few of its layers the second one."""
+    return build_student(teacher, range(1, shape.teacher_layers, shape.teacher_layers // shape.student_layers))
 
 
 def make_batch(shape: Shape, step: int) -> dict[str, Tensor]:
