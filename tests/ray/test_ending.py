@@ -17,10 +17,9 @@ from bistil_ray.config import RunConfig
 from bistil_ray.distributed.stream import RayContext
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
-from bistil_ray.planning.step import Step
 from bistil_ray.steps.context import Context, Job
-from bistil_ray.storage import mark_done
 from bistil_ray.train.notice import TERMINATED
+from tests.ray.told_steps import end_at_once, step
 
 
 def test_sigterm_reaches_the_step_that_runs_and_the_run_can_be_continued(
@@ -30,8 +29,8 @@ def test_sigterm_reaches_the_step_that_runs_and_the_run_can_be_continued(
     tmp_path: Path,
 ) -> None:
     config, _ = plan_of(storage=str(tmp_path))
-    first = Step("pack", {}, {}, {}, "first", {"lang": "first"})
-    second = Step("distil", {}, {}, {"pack": first.key}, "second", {"lang": "second"})
+    first = step("pack", "first")
+    second = step("distil", "second", pack=first)
     driver, begun = os.getpid(), tmp_path / "begun"
 
     def body(job: Job, context: Context) -> dict[str, Any]:
@@ -42,9 +41,7 @@ def test_sigterm_reaches_the_step_that_runs_and_the_run_can_be_continued(
                 time.sleep(0.02)
             raise SystemExit(TERMINATED)
         assert not context.is_to_end()
-        result = {"kind": job.kind}
-        mark_done(job.folder, result)
-        return result
+        return end_at_once(job, context)
 
     plan = Plan((first, second))
     told = carry_out(config, plan, "told", body=body)
@@ -70,7 +67,7 @@ def test_a_step_that_was_told_to_end_goes_on_in_another_process(
     tmp_path: Path,
 ) -> None:
     config, _ = plan_of(storage=str(tmp_path))
-    step = Step("distil", {}, {}, {}, "only", {"lang": "sw"})
+    only = step("distil", "sw")
     processes = tmp_path / "processes"
 
     def body(job: Job, context: Context) -> dict[str, Any]:
@@ -78,9 +75,8 @@ def test_a_step_that_was_told_to_end_goes_on_in_another_process(
             print(os.getpid(), file=file)
         if len(processes.read_text().split()) == 1:
             raise SystemExit(TERMINATED)
-        mark_done(job.folder, result := {"kind": job.kind})
-        return result
+        return end_at_once(job, context)
 
-    outcome = carry_out(config, Plan((step,)), "drained", body=body)
-    assert outcome.states == {step.key: ("done", "")}
+    outcome = carry_out(config, Plan((only,)), "drained", body=body)
+    assert outcome.states == {only.key: ("done", "")}
     assert len(set(processes.read_text().split())) == 2

@@ -14,9 +14,9 @@ import ray
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
-from bistil_ray.planning.step import Step
 from bistil_ray.steps.context import Context, Job
-from bistil_ray.storage import append_line, mark_done
+from bistil_ray.storage import append_line
+from tests.ray.told_steps import end_at_once, step
 
 SECONDS = 120
 """How long steps wait for each other before the test fails."""
@@ -45,12 +45,10 @@ def test_steps_share_a_gpu_as_measured_and_a_failure_ends_its_process(
             meet(tmp_path, lang)
         if lang == "ig" and held < 1:
             raise RuntimeError("CUDA error: out of memory")
-        result = {"kind": job.kind, "device_memory": 10 * 10**9, "device_memory_total": 80 * 10**9}
-        mark_done(job.folder, result)
-        return result
+        return end_at_once(job, context, device_memory=10 * 10**9, device_memory_total=80 * 10**9)
 
-    first, *others = (Step("distil", {}, {}, {}, lang, {"lang": lang}) for lang in ("sw", "ha", "yo", "ig"))
-    pack = Step("pack", {}, {}, {}, "sw", {"lang": "sw"})
+    first, *others = (step("distil", lang) for lang in ("sw", "ha", "yo", "ig"))
+    pack = step("pack", "sw")
     config, _ = plan_of({"gpus_per_worker": None}, storage=str(tmp_path / "runs"))
     outcome = carry_out(config, Plan((pack, first, *others)), "shared", body=body)
 

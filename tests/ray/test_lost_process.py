@@ -14,9 +14,8 @@ import psutil
 from bistil_ray.config import RunConfig
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.planning.plan import Plan
-from bistil_ray.planning.step import Step
 from bistil_ray.steps.context import Context, Job
-from bistil_ray.storage import mark_done
+from tests.ray.told_steps import end_at_once, step
 
 
 def test_steps_given_to_a_process_that_died_idle_are_carried_out(
@@ -26,9 +25,8 @@ def test_steps_given_to_a_process_that_died_idle_are_carried_out(
     tmp_path: Path,
 ) -> None:
     config, _ = plan_of(storage=str(tmp_path))
-    first, second = (Step("pack", {}, {}, {}, name, {"lang": name}) for name in ("first", "second"))
-    needs = {"pack": first.key, "other": second.key}
-    rest = [Step("distil", {}, {}, needs, name, {"lang": name}) for name in ("third", "fourth")]
+    first, second = step("pack", "first"), step("pack", "second")
+    rest = [step("distil", name, pack=first, other=second) for name in ("third", "fourth")]
     mortal = tmp_path / "process"
 
     def body(job: Job, context: Context) -> dict[str, Any]:
@@ -38,9 +36,7 @@ def test_steps_given_to_a_process_that_died_idle_are_carried_out(
         if job.folder.name == second.key:
             while not (mortal.exists() and mortal.read_text() and not psutil.pid_exists(int(mortal.read_text()))):
                 time.sleep(0.02)
-        result = {"kind": job.kind}
-        mark_done(job.folder, result)
-        return result
+        return end_at_once(job, context)
 
     outcome = carry_out(config, Plan((first, second, *rest)), "mortal", body=body)
     assert {state for state, _ in outcome.states.values()} == {"done"}, outcome.failed

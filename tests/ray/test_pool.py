@@ -17,6 +17,7 @@ from bistil_ray.errors import DataError
 from bistil_ray.steps.context import Context, Job, LocalContext
 from bistil_ray.steps.predict import prediction_files
 from bistil_ray.steps.run import run_step
+from tests.packed import pack_of
 
 CPU = torch.device("cpu")
 
@@ -87,21 +88,10 @@ def test_room_that_is_taken_in_the_meantime_is_not_waited_for(monkeypatch: pytes
 def test_the_pool_writes_the_files_of_the_plain_loop_byte_for_byte(
     tiny_data: Path, xlmr_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packing = {
-        "column": "text",
-        "threshold": 0,
-        "keep_characters": False,
-        "length": 16,
-        "held_out": 0.1,
-        "max_megabytes": None,
-        "seed": 0,
-    }
-    inputs = {"tokenizer": str(xlmr_folder), "sw": str(tiny_data / "corpora")}
-    run_step(Job("pack", {"languages": ["sw"], **packing}, inputs, {}, tmp_path / "pack"), LocalContext())
+    needs = {"pack": pack_of(xlmr_folder, tiny_data / "corpora", "sw", tmp_path / "pack")}
     settings = {"lang": "sw", "length": 16, "mask": 0.2, "top_k": 4, "kept": "likeliest", "seed": 0}
 
     def predict(name: str, context: Context) -> dict[str, bytes]:
-        needs = {"pack": tmp_path / "pack"}
         run_step(Job("predict", settings, {"teacher": str(xlmr_folder)}, needs, tmp_path / name), context)
         return {Path(file).name: Path(file).read_bytes() for file in prediction_files(tmp_path / name)}
 

@@ -19,10 +19,10 @@ from bistil_ray.distributed.slot import Slot
 from bistil_ray.distributed.sweep import Outcome
 from bistil_ray.errors import DataError
 from bistil_ray.planning.plan import Plan
-from bistil_ray.planning.step import Step
 from bistil_ray.results.records import read_records
 from bistil_ray.steps.context import Context, Job
-from bistil_ray.storage import mark_done, read_result
+from bistil_ray.storage import read_result
+from tests.ray.told_steps import end_at_once, step
 
 Swept = tuple[RunConfig, Plan, Outcome]
 
@@ -100,15 +100,11 @@ def test_a_storage_that_is_named_relatively_is_the_same_place_in_every_process(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def body(job: Job, context: Context) -> dict[str, Any]:
-        mark_done(job.folder, result := {"kind": job.kind})
-        return result
-
     monkeypatch.chdir(tmp_path)
-    step = Step("pack", {}, {}, {}, "only", {"lang": "only"})
-    outcome = carry_out(plan_of(storage="runs")[0], Plan((step,)), "run", body=body)
-    assert outcome.states == {step.key: ("done", "")}
-    assert (tmp_path / "runs" / "steps" / step.key / "DONE").exists()
+    only = step("pack", "only")
+    outcome = carry_out(plan_of(storage="runs")[0], Plan((only,)), "run", body=end_at_once)
+    assert outcome.states == {only.key: ("done", "")}
+    assert (tmp_path / "runs" / "steps" / only.key / "DONE").exists()
 
 
 def test_a_language_that_fails_is_told_with_its_reason_and_the_other_is_finished(
@@ -173,9 +169,9 @@ def test_ray_train_tells_a_users_mistake_in_its_own_words_and_does_not_try_again
         raise DataError("the corpus of 'sw' is too small")
 
     config, _ = plan_of(storage=str(tmp_path), execution={"launcher": "train"})
-    step = Step("distil", {}, {}, {}, "sw", {"lang": "sw"})
-    outcome = carry_out(config, Plan((step,)), "broken", body=body)
-    assert outcome.states[step.key] == ("failed", "the corpus of 'sw' is too small")
+    only = step("distil", "sw")
+    outcome = carry_out(config, Plan((only,)), "broken", body=body)
+    assert outcome.states[only.key] == ("failed", "the corpus of 'sw' is too small")
     assert (tmp_path / "attempts").read_text() == "one\n"
 
 
