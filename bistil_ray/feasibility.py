@@ -32,9 +32,15 @@ def check_students(teacher: TeacherFacts, config: RunConfig) -> None:
             f"recipe distilmbert compares hidden states as they are: it makes no student of --hidden {widths[0]} from "
             f"the {teacher.hidden} units of {teacher.name}"
         )
+    rank, narrowest = config.distil.embedding_rank, min(config.hidden or (teacher.hidden,))
+    if rank is not None and rank >= narrowest:
+        raise ConfigError(
+            f"distil.embedding_rank is {rank}; allowed: 1 to {narrowest - 1}, below the {narrowest} units of a student "
+            f"of {teacher.name} (--hidden)"
+        )
     if "minilmv2" in chosen:
         _check_relations(teacher, config)
-    wishes = {"--hidden": bool(widths), "distil.embedding_rank": config.distil.embedding_rank is not None}
+    wishes = {"--hidden": bool(widths), "distil.embedding_rank": rank is not None}
     allowed = [family.name for family in BERT_LIKE]
     for wish, wanted in wishes.items():
         if wanted and teacher.family not in allowed:

@@ -132,7 +132,7 @@ def look_at_teacher(place: str, name: str, lengths: Mapping[str, int], flag: str
         tokenizer=_tokenizer(folder),
         layers=facts.num_hidden_layers,
         hidden=facts.hidden_size,
-        intermediate=facts.intermediate_size,
+        intermediate=getattr(facts, family_of(facts).width_between),
         vocab_size=facts.vocab_size,
         family=facts.model_type,
     )

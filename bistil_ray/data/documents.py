@@ -103,4 +103,6 @@ def _text(value: Any, dropped: Counter[str]) -> str | None:  # noqa: ANN401
 def _label(value: Any) -> str | None:  # noqa: ANN401
     if value is None:
         return None
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    # Bytes that are no UTF-8 come as such, or as halves of surrogate pairs.
+    written = value if isinstance(value, bytes) else str(value).encode(errors="replace")
+    return written.decode(errors="replace")

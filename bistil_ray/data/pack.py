@@ -63,7 +63,8 @@ def pack_shard(
     countable[[token for token, added in tokenizer.get_added_tokens_decoder().items() if added.special]] = False
     tally: Counter[str] = Counter()
     characters = pieces = 0
-    name = f"{PurePosixPath(shard.uri.partition('?')[0]).stem}-{shard.row_group:05d}.parquet"
+    place = shard.uri.partition("?")[0] if "://" in shard.uri else shard.uri
+    name = f"{PurePosixPath(place).stem}-{shard.row_group:05d}.parquet"
     with (
         block_file(Path(blocks_folder, name), length) as blocks,
         block_file(Path(held_out_folder, name), length) as held_out,
@@ -111,12 +112,12 @@ def tokenise_texts(tokenizer: Tokenizer, texts: Sequence[str], markers: bool = T
     return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
 
-def documents_in(blocks_NT: np.ndarray, start: int) -> list[list[int]]:
+def documents_in(blocks_NT: np.ndarray, start: int | None) -> list[list[int]]:
     """Take packed blocks apart again: the ids of each document, or of what a block holds of it.
 
-    ``start`` is the id of the marker that documents begin with.
+    ``start`` is the id of the marker that documents begin with; where they have none, blocks stay whole.
     """
-    begins = blocks_NT == start
+    begins = np.zeros_like(blocks_NT, dtype=bool) if start is None else blocks_NT == start
     begins[:, 0] = True
     return [ids.tolist() for ids in np.split(blocks_NT.reshape(-1), np.flatnonzero(begins)[1:])]
 

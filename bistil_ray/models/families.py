@@ -53,8 +53,9 @@ class Family:
     ``output_biases`` are parameters beside it with one entry per token. ``head_dense_at`` and ``head_norm_at``
     come before it in the head.
 
-    ``dropout_keys`` are the configuration keys that a student has at 0, ``layer_keys`` those that hold a list
-    with one entry per layer. ``positions_follow_padding``: positions are counted from the pad id + 1, as in
+    ``width_between`` is the configuration key of the units between the two matrices of a layer's feed-forward
+    network, ``dropout_keys`` are those that a student has at 0, ``layer_keys`` those that hold a list with one
+    entry per layer. ``positions_follow_padding``: positions are counted from the pad id + 1, as in
     RoBERTa. ``first_layer_stays``: the first layer is built unlike the others, so a student begins with it.
     ``own_attention`` is for attention that does not go through transformers' interface. ``head_settings`` are
     configurations to try until a checkpoint's masked-LM head is found; ``headless`` is the class of
@@ -71,6 +72,7 @@ class Family:
     output_biases: tuple[str, ...] = ("cls.predictions.bias",)
     head_dense_at: str = "cls.predictions.transform.dense"
     head_norm_at: str = "cls.predictions.transform.LayerNorm"
+    width_between: str = "intermediate_size"
     dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     layer_keys: tuple[str, ...] = ()
     positions_follow_padding: bool = False
@@ -173,6 +175,7 @@ DISTILBERT = Family(
     output_biases=(),
     head_dense_at="vocab_transform",
     head_norm_at="vocab_layer_norm",
+    width_between="hidden_dim",
     dropout_keys=("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout"),
 )
 ELECTRA = Family(

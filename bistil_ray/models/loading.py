@@ -103,6 +103,11 @@ def check_teacher(folder: str | Path, tokenizer_at: str | Path | None = None) ->
     tokens, rows = len(tokenizer), config.vocab_size
     if tokens > rows:
         raise ModelError(f"the tokenizer of {folder} has {tokens} tokens, its model only {rows} embedding rows")
+    if config.pad_token_id not in tokenizer.all_special_ids:
+        raise ModelError(
+            f"config.json of {folder} says pad_token_id {config.pad_token_id}, which is no special token of its "
+            f"tokenizer: correct it, to {tokenizer.pad_token_id} ({tokenizer.pad_token})"
+        )
     return config
 
 

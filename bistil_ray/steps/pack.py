@@ -18,7 +18,7 @@ import numpy as np
 from ..data.corpus import Shard, corpus_files, draw_shards, list_shards
 from ..data.order import count_blocks
 from ..data.pack import count_shard, pack_shard
-from ..errors import DataError
+from ..errors import DataError, ModelError
 from ..models.loading import load_tokenizer
 from ..vocab.merges import merge_closure
 from ..vocab.trim import always_kept_ids, kept_ids, trim_tokenizer
@@ -104,8 +104,17 @@ def choose_vocabulary(
     threshold: float,
     keep_characters: bool,
 ) -> np.ndarray:
-    """Count the tokens of each language's corpus and give the ids that stay, ascending."""
+    """Count the tokens of each language's corpus and give the ids that stay, ascending.
+
+    ModelError, before anything is counted, for a vocabulary that is to be kept whole and has ids without a token.
+    """
     tokenizer = load_tokenizer(tokenizer_folder)
+    known = set(tokenizer.get_vocab().values())
+    if threshold == 0 and (gaps := set(range(max(known))) - known):
+        raise ModelError(
+            f"the tokenizer of {tokenizer_folder} has no token {min(gaps)} and cannot be kept whole: cut the model "
+            "first (bistil-ray trim), or set vocabulary.threshold above 0"
+        )
     count = partial(count_shard, column=column, tokenizer_json=tokenizer.backend_tokenizer.to_str())
     counts = [np.sum(context.map(count, parts), axis=0) for parts in shards.values()]
     kept = kept_ids(counts, threshold, always_kept_ids(tokenizer, keep_characters))

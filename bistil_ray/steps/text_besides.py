@@ -59,7 +59,8 @@ def with_text(
     # The stream repeats what it has: a small corpus need not be in memory many times over.
     blocks = min(count_blocks(files), math.ceil(tokens / settings["block_length"]))
     blocks_NT = first_blocks(files, blocks, settings["seed"])
-    documents = documents_in(blocks_NT, tokenizer.cls_token_id)
+    beginnings = (tokenizer.cls_token_id, tokenizer.bos_token_id)  # one of which the tokenizer puts before a text
+    documents = documents_in(blocks_NT, next((marker for marker in beginnings if marker is not None), None))
     text = LabelledStream(
         [[{"input_ids": ids, **task_of(job).asked_about_text(len(ids))} for ids in documents]],
         tokenizer.pad_token_id,

@@ -48,7 +48,7 @@ class Tagging:
             if len(words) != len(tags):
                 raise DataError(f"{place} has {len(words)} {WORDS} but {len(tags)} {self.tags} (--task-data)")
             for tag in tags:
-                if self.spans and tag != NO_SPAN and not (tag.startswith(SPAN_PREFIXES) and tag[2:]):
+                if self.spans and not _is_iob2(tag):
                     raise DataError(
                         f"{place} has the tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE) (--task-data)"
                     )
@@ -57,20 +57,36 @@ class Tagging:
 
     def labels(self, examples: Examples, label_map: Mapping[str, str]) -> tuple[str, ...]:
         """Give the tags that occur, mapped, in alphabetical order."""
-        return label_set((tag for tags in examples.columns[self.tags] for tag in tags), label_map)
+        found = label_set((tag for tags in examples.columns[self.tags] for tag in tags), label_map)
+        for tag in found:
+            if self.spans and not _is_iob2(tag):
+                raise DataError(
+                    f"label_map makes a tag {tag!r}, which is not IOB2 (O, B-TYPE or I-TYPE): name the type alone, "
+                    "such as --set label_map.LOC=PLACE"
+                )
+        return found
 
     def relabel(self, examples: Examples, label_map: Mapping[str, str], labels: Sequence[str]) -> Examples:
-        """Map every tag."""
+        """Map every tag; of a type that ``labels`` have, both are let through, B- and I-.
+
+        Where all places of the training data are one word, those of other data may have more.
+        """
         all_tags = examples.columns[self.tags]
-        instead = NO_SPAN if self.spans else labels[0]
-        renamed = renaming((tag for tags in all_tags for tag in tags), label_map, labels, examples.uri, instead)
+        instead, allowed = labels[0], tuple(labels)
+        if self.spans:
+            kinds = dict.fromkeys(label[2:] for label in labels if label != NO_SPAN)
+            instead, allowed = NO_SPAN, (*(prefix + kind for prefix in SPAN_PREFIXES for kind in kinds), NO_SPAN)
+        renamed = renaming((tag for tags in all_tags for tag in tags), label_map, allowed, examples.uri, instead)
         mapped = tuple(tuple(renamed[tag] for tag in tags) for tags in all_tags)
         return replace(examples, columns={**examples.columns, self.tags: mapped})
 
     def encode(
         self, examples: Examples, tokenizer: PreTrainedTokenizerFast, labels: Sequence[str], max_length: int
     ) -> list[Features]:
-        """Turn sentences into ids and, on the first sub-word of each word, the index in ``labels`` of its tag."""
+        """Turn sentences into ids and, on the first sub-word of each word, the index of its tag in ``labels``.
+
+        A tag that ``labels`` lack is not learned from.
+        """
         number = {label: index for index, label in enumerate(labels)}
         features: list[Features] = []
         input_ids, word_ids = encode_words(tokenizer, examples.columns[WORDS], max_length)
@@ -78,7 +94,7 @@ class Tagging:
             encoded = [IGNORED] * len(ids)
             for tag, position in zip(tags, first_places(words, len(tags)), strict=True):
                 if position >= 0:
-                    encoded[position] = number[tag]
+                    encoded[position] = number.get(tag, IGNORED)
             features.append({"input_ids": ids, "labels": encoded})
         return features
 
@@ -128,3 +144,7 @@ class Tagging:
                 if position >= 0:
                     predicted[index][word] = labels[best[position]]
         return predicted
+
+
+def _is_iob2(tag: str) -> bool:
+    return tag == NO_SPAN or (tag.startswith(SPAN_PREFIXES) and len(tag) > len(SPAN_PREFIXES[0]))

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from ..data.masking import IGNORED
+from ..errors import ConfigError
 from ..losses.attention import attention_mse, attention_mse_of_vectors, group_heads
 from ..losses.hidden import hidden_mse
 from ..losses.logits import label_cross_entropy, soft_cross_entropy
@@ -69,9 +70,15 @@ class Distillation:
     look: Look = look_at
 
     def __post_init__(self) -> None:
-        """Freeze the teachers."""
+        """Freeze the teachers; ConfigError where nothing of them is left to compare with."""
         for teacher in self.teachers:
             teacher.requires_grad_(False).eval()
+        maps = self._weight("attention") and self.alignment.student_attention
+        if not (self._weight("hidden") or maps or self._heard()):
+            raise ConfigError(
+                "there is nothing to learn: no layer of the student looks as far as the teacher's layer it learns "
+                "from, and nothing else is compared: raise hidden_weight"
+            )
 
     def counts(self, batch: Batch) -> dict[str, float]:
         """Count positions, attended pairs (times heads later on) and decisions, of the terms with a weight."""

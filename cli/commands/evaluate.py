@@ -73,7 +73,8 @@ def evaluate(
 def _print_scores(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print a row for each language: its main metric, and what else was measured that is one figure."""
     first = rows[0]
-    details = [name for name, value in first.items() if isinstance(value, float) and name != "score"]
+    known = ("score", first["metric"])
+    details = [name for name, value in first.items() if isinstance(value, float) and name not in known]
     columns = ("lang", "examples", first["metric"], *details)
     cells = [
         (row["lang"], f"{row['examples']:,}", *(f"{row[name]:.3f}" for name in ("score", *details))) for row in rows

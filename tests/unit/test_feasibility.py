@@ -59,6 +59,8 @@ def test_what_can_be_made_is_let_through(settings: dict[str, Any]) -> None:
         ({"hidden": [384], "recipes": ["distilmbert"]}, "recipe distilmbert compares hidden states as they are"),
         ({"recipes": ["minilmv2"], "distil": {"relation_layer": 12}}, "distil.relation_layer is 12; allowed: 0 to 11"),
         ({"recipes": ["minilmv2"], "distil": {"relation_heads": 7}}, "distil.relation_heads"),
+        ({"distil": {"embedding_rank": 768}}, "distil.embedding_rank is 768; allowed: 1 to 767"),
+        ({"distil": {"embedding_rank": 200}, "hidden": [384, 192]}, "allowed: 1 to 191, below the 192 units"),
         ({"distil": NOTHING}, "all weights of distil are 0, there is nothing to learn: raise distil.hidden_weight"),
         ({"finetune": {**NOTHING, "logit_weight": 0}}, "all weights of finetune are 0"),
         (

@@ -9,13 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from transformers import AutoConfig
 
 from bistil_ray.config import RunConfig
 from bistil_ray.config_sources import load_config
 from bistil_ray.data.batches import length_of
 from bistil_ray.errors import BistilError, ConfigError, ModelError
 from bistil_ray.facts import Facts, display_names
-from bistil_ray.inputs import gather_facts, look_at_student, look_at_tokenizer
+from bistil_ray.inputs import gather_facts, look_at_student, look_at_teacher, look_at_tokenizer
+from bistil_ray.models.families import FAMILIES
 from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.planning.plan import make_plan
 from bistil_ray.planning.text_steps import Shape
@@ -189,6 +191,16 @@ def test_an_sft_of_another_language_is_refused(toy_settings: dict[str, Any], tmp
 def test_teachers_are_called_by_their_last_name_unless_two_share_it() -> None:
     assert display_names(["a/big/", "b/small"]) == {"a/big/": "big", "b/small": "small"}
     assert display_names(["a/big", "b/big"]) == {"a/big": "a/big", "b/big": "b/big"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_teachers_of_every_family_are_looked_at(family: str, bert_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bert_folder, tmp_path / "teacher")
+    config = AutoConfig.for_model(family, vocab_size=400, pad_token_id=load_tokenizer(folder).pad_token_id)
+    setattr(config, FAMILIES[family].width_between, 99)
+    config.save_pretrained(folder)
+    facts = look_at_teacher(str(folder), "mine", {"--length": 256})
+    assert (facts.family, facts.layers, facts.intermediate) == (family, config.num_hidden_layers, 99)
 
 
 def test_a_student_and_a_tokenizer_are_known_by_their_content(bert_folder: Path, tmp_path: Path) -> None:

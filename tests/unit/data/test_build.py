@@ -96,6 +96,11 @@ def test_source_and_licence_come_from_columns_flags_or_the_name(build: Callable[
     assert {(row["source"], row["licence"]) for row in kept} == {("mine", "MIT")}
 
 
+def test_a_source_that_is_no_text_is_shown_as_far_as_it_is(build: Callable[..., Any]) -> None:
+    kept, _ = build([{"text": "moja", "source": "caf\udce9"}, {"text": "mbili", "licence": "x\ud83d"}])
+    assert (kept[0]["source"], kept[1]["licence"]) == ("caf?", "x?")
+
+
 def test_shards_are_of_a_bounded_size_and_read_as_a_corpus(
     build: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

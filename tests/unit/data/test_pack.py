@@ -69,6 +69,7 @@ def test_blocks_are_the_stream_cut_at_every_length(
 def test_documents_in_blocks_are_found_again_cut_at_their_borders(documents: list[list[int]], length: int) -> None:
     blocks = BlockPacker(length).add([np.array([0, *document], dtype=np.int32) for document in documents])
     assume(len(blocks))
+    assert documents_in(blocks, start=None) == blocks.tolist()
     found = documents_in(blocks, start=0)
     assert [id for ids in found for id in ids] == blocks.reshape(-1).tolist()
     assert all(0 < len(ids) <= length and 0 not in ids[1:] for ids in found)
@@ -143,6 +144,17 @@ def test_doing_a_shard_again_gives_the_same_files(write_texts: WriteTexts, token
     pack(path, tokenizer_json, tmp_path)
     assert sorted((tmp_path / "blocks").iterdir()) == files[:2]
     assert [file.read_bytes() for file in files] == before
+
+
+def test_files_whose_names_differ_behind_a_question_mark_keep_apart(
+    write_texts: WriteTexts, tokenizer_json: str, tmp_path: Path
+) -> None:
+    for name in ("news?1.parquet", "news?2.parquet"):
+        pack(write_texts(name, ROWS), tokenizer_json, tmp_path)
+    assert sorted(file.name for file in (tmp_path / "blocks").iterdir()) == [
+        "news?1-00000.parquet",
+        "news?2-00000.parquet",
+    ]
 
 
 def test_a_damaged_shard_leaves_no_file(

@@ -105,6 +105,15 @@ def test_a_tokenizer_larger_than_the_model(teacher: Path, make_model) -> None:
     assert "has 13 tokens, its model only 9 embedding rows" in refused(teacher)
 
 
+@pytest.mark.parametrize("pad", [None, 7])
+def test_a_pad_id_that_is_no_special_token(teacher: Path, pad: int | None) -> None:
+    config = json.loads((teacher / "config.json").read_text())
+    (teacher / "config.json").write_text(json.dumps({**config, "pad_token_id": pad}))
+    assert refused(teacher).endswith(
+        f"says pad_token_id {pad}, which is no special token of its tokenizer: correct it, to 0 ([PAD])"
+    )
+
+
 def test_an_unsupported_family(teacher: Path) -> None:
     config = json.loads((teacher / "config.json").read_text())
     for model_type in ("albert", "no-such-model"):

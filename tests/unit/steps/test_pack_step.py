@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from bistil_ray.errors import ModelError
 from bistil_ray.inputs import look_at_corpus, look_at_tokenizer
 from bistil_ray.planning.text_steps import pack_step
 from bistil_ray.settings import Packing, Vocabulary
@@ -31,11 +35,11 @@ def write_corpora(folder: Path, words: list[str]) -> Path:
     return folder
 
 
-def packed(corpora: Path, teacher: Path, storage: Path, **settings: Any) -> dict[str, Any]:
+def packed(corpora: Path, teacher: Path, storage: Path, threshold: float = 1e-6, **settings: Any) -> dict[str, Any]:
     """Pack English and Swahili; give the result, and ``folder``."""
     texts = {lang: look_at_corpus(str(corpora), lang, "text") for lang in ("en", "sw")}
     packing = Packing(length=32, held_out=0.05, **settings)
-    vocabulary = Vocabulary(threshold=1e-6, keep_characters=True)
+    vocabulary = Vocabulary(threshold=threshold, keep_characters=True)
     step = pack_step(tuple(texts), "text", vocabulary, packing, look_at_tokenizer(str(teacher)), texts)
     return {**run_here([step], storage)[step.key], "folder": storage / step.key}
 
@@ -58,3 +62,15 @@ def test_of_a_large_corpus_a_part_is_counted_and_packed(bert_folder: Path, tmp_p
     assert "of sw 1.0 of 3.0 MB are packed (packing.max_megabytes)" in (part["folder"] / "log.txt").read_text()
     own = AutoTokenizer.from_pretrained(part["folder"] / "tokenizer").get_vocab()
     assert sum(word in own for word in words[50 : 50 + GROUPS]) == len(files) < GROUPS, "words of what was drawn"
+
+
+def test_a_vocabulary_with_gaps_is_not_kept_whole(bert_folder: Path, tmp_path: Path) -> None:
+    corpora = write_corpora(tmp_path, [f"word{number}" for number in range(99)])
+    folder = shutil.copytree(bert_folder, tmp_path / "teacher")
+    file = json.loads((folder / "tokenizer.json").read_text())
+    word = next(word for word in file["model"]["vocab"] if word.isalpha())
+    gap = file["model"]["vocab"].pop(word)
+    (folder / "tokenizer.json").write_text(json.dumps(file))
+    assert packed(corpora, folder, tmp_path / "cut")["vocab_size"] > 0
+    with pytest.raises(ModelError, match=f"has no token {gap} and cannot be kept whole"):
+        packed(corpora, folder, tmp_path / "whole", threshold=0)

@@ -79,6 +79,21 @@ def test_labels_are_found_and_renamed_with_the_words_as_they_were() -> None:
     assert data.columns["ner_tags"][0][0] == "B-DATE"
 
 
+def test_spans_of_other_data_may_be_longer_than_those_of_the_source(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Their later words count when they are scored, and are no examples of anything to learn."""
+    longer, labels = sentences(("the river the", "B-PER I-PER O")), ("B-PER", "O")
+    kept = NER.relabel(longer, {}, labels)
+    assert kept.columns == longer.columns
+    (features,) = NER.encode(kept, tokenizer, labels, 20)
+    assert [label for label in features["labels"] if label != IGNORED] == [0, 1]
+    assert NER.compare(kept, [["B-PER", "B-PER", "O"]]).score == 0.0
+
+
+def test_a_map_that_leaves_no_spans_is_refused() -> None:
+    with pytest.raises(DataError, match="label_map makes a tag 'TIME', which is not IOB2"):
+        NER.labels(sentences(("a b", "B-DATE I-DATE")), {"B-DATE": "TIME", "I-DATE": "TIME"})
+
+
 @pytest.mark.parametrize(
     ("task", "tags", "said"), [(NER, "O B-DATE", "label_map.DATE=O"), (POS, "ADJ INTJ", "label_map.INTJ=ADJ")]
 )

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from bistil_ray.data.masking import IGNORED
+from bistil_ray.errors import ConfigError
 from bistil_ray.models.layers import align_layers
 from bistil_ray.models.student import build_student
 from bistil_ray.train.masked_lm import MaskedTokens
@@ -78,6 +79,14 @@ def test_a_term_without_a_weight_is_not_computed(teacher: PreTrainedModel, batch
     counts = goal.counts(batch)
     names = {"hidden", "tokens" if term == "logits" else "tokens_labels"}
     assert set(counts) == set(goal.losses(batch, counts)) == names
+
+
+def test_nothing_that_is_left_to_compare_is_said(teacher: PreTrainedModel) -> None:
+    """As where all layers of a ModernBERT's student look less far than those they would learn from."""
+    unlike = align_layers(4, 2)._replace(student_attention=(), teacher_attention=())
+    Distillation(teacher, [teacher], unlike, {"attention": 1.0, "hidden": 1.0})
+    with pytest.raises(ConfigError, match="nothing to learn: no layer of the student .*: raise hidden_weight"):
+        Distillation(teacher, [teacher], unlike, {"attention": 1.0})
 
 
 def test_states_are_compared_at_all_positions_though_the_head_looks_at_some(
