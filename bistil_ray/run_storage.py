@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,10 +57,14 @@ class RunStorage:
         return self.bucket is None
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Bring files and folders here as they are in the bucket; what is only here stays."""
+        """Bring files and folders here as they are in the bucket; what is only here stays.
+
+        Files of a step never change, so that one of the right size is the right one. Those of a run do.
+        """
         for name in names if self.bucket is not None else ():
-            there = self._list(name)
-            self._transfer(self._download, [path for path, info in there.items() if self._size(path) != info.size])
+            there, fixed = self._list(name), name.startswith("steps/")
+            old = [path for path, info in there.items() if not (fixed and self._size(path) == info.size)]
+            self._transfer(self._download, old)
 
     def publish(self, name: str, without: str = "") -> None:
         """Bring a folder of this machine to the bucket, but that ``without`` in it.
@@ -73,6 +78,12 @@ class RunStorage:
         here = [path for path in self._files(name) if not (without and path.startswith(f"{name}/{without}/"))]
         self._transfer(self._upload, [path for path in here if self._is_news(path, there.get(path))])
         self._transfer(self._delete, [path for path in there if path not in here and self._is_stale(path)])
+
+    def remove(self, name: str) -> None:
+        """Delete a folder here and in the bucket."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        if self.bucket is not None:
+            self._transfer(self._delete, list(self._list(name)))
 
     def finished(self, names: Sequence[str]) -> list[str]:
         """Say which of the steps' folders ``names`` are complete; their results are here afterwards.

@@ -231,6 +231,13 @@ class Execution(Section):
     students of one teacher, language and seed; in phase 2 the densities of one student, whose dense epochs are done
     once for all."""
 
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _ray_has_it(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError("must be a share of a GPU, from 0 to 1, or a whole number of them")
+        return value
+
 
 class Tracking(Section):
     """Which experiment trackers are told of finished steps; nothing here changes a result."""

@@ -29,6 +29,7 @@ SCORES = (
 
 def page_data(state: RunState) -> dict[str, Any]:
     """Give all that the page draws. Steps are named by their place in ``steps``; times are seconds since 1970."""
+    names = display_names(state.config.get("teachers", ()))
     place_of = {step["key"]: place for place, step in enumerate(state.steps)}
     records = [record for record in state.records if record.step in place_of]
     languages = dict.fromkeys([*state.config.get("langs", ()), *(record.lang for record in records)])
@@ -41,7 +42,8 @@ def page_data(state: RunState) -> dict[str, Any]:
             "metric": records[0].metric if records else "score",
             "source": state.config.get("source") or (records[0].source if records else ""),
             "languages": {code: _language(code) for code in [*languages, state.config.get("source", "en")]},
-            "teachers": {name: place for place, name in display_names(state.config.get("teachers", ())).items()},
+            "teachers": {name: place for place, name in names.items()},
+            "task_teachers": _task_teachers(state.config, names),
             "config": yaml.safe_dump(dict(state.config), sort_keys=False, allow_unicode=True) if state.config else "",
             "written": int(time.time()),
             "seen": state.seen,
@@ -59,6 +61,12 @@ def page_data(state: RunState) -> dict[str, Any]:
         "curves": {place_of[key]: [_curve(curve) for curve in curves] for key, curves in state.curves.items()},
         "importance": [asdict(importance) for importance in importance_of(records)],
     }
+
+
+def _task_teachers(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Give the task teachers that were given for single teachers, by the name of the teacher."""
+    given = config.get("task_teacher")
+    return {names.get(place, place): str(there) for place, there in given.items()} if isinstance(given, dict) else {}
 
 
 def _step_row(state: RunState, number: int, place_of: Mapping[str, int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config_sources import parse_yaml
+from ..locks import LOCK
 from ..results.records import CONFIG, PLAN, RESULTS, STATUS, Record, parse_records
 from ..results.tables import best_per_language
 from ..storage import DONE, METRICS, RESULT, json_lines
@@ -61,7 +62,8 @@ class RunReader:
             state_of(step, told.get(step["key"], {}), self._results.get(step["key"], {}), tokens.get(step["key"], 0))
             for step in steps
         ]
-        signs = [f"{files.run}/{STATUS}", f"{files.run}/{RESULTS}", *(self._path(key, METRICS) for key in running)]
+        signs = [f"{files.run}/{name}" for name in (LOCK, STATUS, RESULTS)]
+        signs += [self._path(key, METRICS) for key in running]
         return RunState(
             name=files.name,
             place=files.run,

@@ -25,6 +25,8 @@ from .slot import Slot
 
 STARTS = 4
 """Attempts to start a local cluster."""
+ROUNDING = 1e-6
+"""Shares of GPUs are floats: ten tenths of one must be found to be one."""
 BYTES_PER_TRIAL = 1.2e9
 """Host memory of a trial before any model: Python, torch, transformers and Ray."""
 BYTES_PER_PARAMETER = 16
@@ -143,7 +145,7 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
         return _slot_to_come(execution)
     workers = execution.workers
     gpus = execution.gpus_per_worker if execution.gpus_per_worker is not None else float(resources.gpus > 0)
-    if gpus * workers > resources.gpus:
+    if gpus * workers > resources.gpus + ROUNDING:
         raise ConfigError(
             f"--workers {workers} with --gpus-per-worker {gpus:g} needs {gpus * workers:g} GPUs, "
             f"but the cluster has {resources.gpus:g} (if it grows on demand: --set execution.autoscaling=true)"
@@ -153,7 +155,7 @@ def find_slot(execution: Execution, resources: Resources, plan: Plan) -> tuple[S
     share = 2 * max(1.0, resources.gpus / gpus) if gpus else 4.0 * workers
     cpus = max(1.0, min(resources.cpus // share, resources.node_cpus))
     by_cpu = int(resources.cpus // (cpus * workers))
-    by_gpu = int(resources.gpus // (gpus * workers)) if gpus else by_cpu
+    by_gpu = int(resources.gpus / (gpus * workers) + ROUNDING) if gpus else by_cpu
     if by_cpu < 1:
         raise ConfigError(
             f"--workers {workers} needs {workers} CPUs, but the cluster has {resources.cpus:g} "

@@ -25,7 +25,7 @@ GRACE_SECONDS = 25.0
 
 
 class Ending(Unstored):
-    """The Ray Tune callback that ends a sweep on SIGTERM, as Ctrl-C does but not at once.
+    """The Ray Tune callback that ends a sweep on SIGTERM, or when it is told to, as Ctrl-C does but not at once.
 
     No step begins any more, and those that train save and end. What still runs after ``GRACE_SECONDS``, or when there
     is a second SIGTERM, is ended as by Ctrl-C.
@@ -50,10 +50,15 @@ class Ending(Unstored):
         finally:
             signal.signal(signal.SIGTERM, before)
 
+    def begin(self) -> None:
+        """Begin to end, if that has not begun."""
+        if self._deadline is None:
+            self._deadline = self._clock() + GRACE_SECONDS
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         # No more than this: Ray may be in the middle of anything.
         if self._deadline is None:
-            self._deadline = self._clock() + GRACE_SECONDS
+            self.begin()
         else:
             _as_ctrl_c(frame)
 

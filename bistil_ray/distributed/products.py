@@ -21,9 +21,16 @@ log = logging.getLogger(__name__)
 
 
 def choose_best(run: Path, config: RunConfig, storage: RunStorage) -> None:
-    """Copy each language's best student to ``best/<lang>`` and write its card, where that is not done already."""
+    """Copy each language's best student to ``best/<lang>`` and write its card, where that is not done already.
+
+    Where a language has none, an earlier one goes: it was made of other data, and still lies in its step.
+    """
     records = read_records(run)
-    for lang, best in best_per_language(records).items():
+    chosen = best_per_language(records)
+    for lang in config.langs:
+        if lang not in chosen:
+            storage.remove(f"{run.name}/best/{lang}")
+    for lang, best in chosen.items():
         model = storage.bring(best.model_dir)
         # A card names its step and comes with its model in one move: where it is, the model is.
         place, card = run / "best" / lang, model_card(model, Origin(best, records, config))

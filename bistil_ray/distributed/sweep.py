@@ -61,6 +61,8 @@ class Outcome:
 def check_name(config: RunConfig, run: Path) -> None:
     """Refuse the name of a run that was made with another configuration."""
     written = run / CONFIG
+    if run.exists() and not run.is_dir():
+        raise StorageError(f"{run} is a file, where a run would have its folder: choose another --name")
     storage_at(config.storage).fetch([f"{run.name}/{written.name}"])
     changed = differences(load_config(str(written)), config) if written.exists() else []
     if changed:
@@ -190,8 +192,18 @@ def _tune(
             results = dict(zip(done, _at_once(read_result, [run.parent / "steps" / key for key in done]), strict=True))
             for step in plan:
                 gpus.learn([step], results.get(step.key, {}))
-        searcher = StepSearcher(plan, done, outcome, shared, places, _halving(plan, done, config, run), gpus)
-        ending, room = Ending(searcher.close), Room(searcher.give_up, patience())
+        problems: list[Exception] = []
+
+        def tell(step: Step, state: str, reason: str) -> None:
+            try:
+                outcome(step, state, reason)
+            except Exception as problem:  # Tune would swallow it, and what waits for this step wait for ever
+                problems.append(problem)
+                ending.begin()
+
+        ending = Ending(lambda: searcher.close())
+        searcher = StepSearcher(plan, done, tell, shared, places, _halving(plan, done, config, run), gpus)
+        room = Room(searcher.give_up, patience())
         # Packed one by one: a trial unpacks its own step, whatever the length of the plan.
         steps = {step.key: pickle.dumps(step) for step in plan}
         work = partial(run_kept, body=body, place=config.storage, run=run.absolute())
@@ -220,6 +232,8 @@ def _tune(
         )
         with _silent_stdout(), ending.on_sigterm():
             tuner.fit()
+    if problems:
+        raise problems[0]
     return searcher.unfinished > 0
 
 

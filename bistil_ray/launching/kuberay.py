@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -182,8 +184,9 @@ def _versions(job: JobSpec) -> Finding:
 
 
 def _storage(job: JobSpec) -> Finding:
-    words = job.entrypoint.replace("=", " ").split()
-    storage = words[words.index("--storage") + 1] if "--storage" in words[:-1] else ""
+    words = _words(job.entrypoint)
+    storage = next((after for word, after in pairwise(words) if word == "--storage"), "")
+    storage = next((word.partition("=")[2] for word in words if word.startswith("--storage=")), storage)
     if is_uri(storage):
         return Finding("storage", storage)
     for field, pod in _pods(job.ray_cluster_spec):
@@ -193,6 +196,19 @@ def _storage(job: JobSpec) -> Finding:
             allowed = f"must be s3://..., gs://... or lie in a PersistentVolumeClaim that {field} mounts"
             raise refuse("entrypoint's --storage", storage, allowed)
     return Finding("storage", f"{storage}, a claim mounted by every pod")
+
+
+def _words(command: str) -> list[str]:
+    """Take a command apart as a shell does; ConfigError where a part of it would run in the background."""
+    try:
+        lexer = shlex.shlex(command, posix=True, punctuation_chars="&")
+        lexer.whitespace_split, lexer.commenters = True, ""
+        words = list(lexer)
+    except ValueError as problem:
+        raise refuse("entrypoint", command, f"is no command: {problem}") from problem
+    if "&" in words:
+        raise refuse("entrypoint", command, "a bare & ends the command there: put the word that has it in quotes")
+    return words
 
 
 def _from_zero(cluster: ClusterSpec) -> Finding:

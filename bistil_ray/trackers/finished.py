@@ -12,6 +12,7 @@ from ..recipes import TEACHER
 from ..results.records import SETTING
 from ..storage import read_metrics, read_result
 
+LONGEST_TITLE = 200
 NOT_CURVES = ("step", "time", "phase", "lang")
 
 Plain = str | int | float | bool
@@ -51,8 +52,9 @@ class FinishedStep:
 
     @property
     def name(self) -> str:
-        """The title with the start of the fingerprint: another one for every step, whatever its title."""
-        return f"{self.title} {self.key.removeprefix(self.kind + '-')[:6]}"
+        """The title, cut to what a folder can be called, with the start of the fingerprint: no two steps have one."""
+        title = self.title.encode()[:LONGEST_TITLE].decode(errors="ignore")
+        return f"{title} {self.key.removeprefix(self.kind + '-')[:6]}"
 
 
 def read_finished(step: Step, folder: Path, run: str) -> FinishedStep:

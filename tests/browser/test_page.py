@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from bistil_ray.cli.main import main
 from bistil_ray.dashboard.page import write_report
+from bistil_ray.models.heads import new_model
+from bistil_ray.models.loading import load_tokenizer
 from bistil_ray.results.records import read_records
 from bistil_ray.results.tables import best_per_language
 
@@ -138,13 +141,32 @@ def test_sorting_and_leafing_show_every_student_once(look: Any, make_run: MakeRu
     assert (len(first), len(second), len({*first, *second})) == (25, 15, 40)
 
 
+@pytest.fixture
+def two_teachers(toy_settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The settings of a run with two teachers, ``one`` and ``two``, and task teachers that are given for both."""
+    first = Path(toy_settings["teachers"][0])
+    places = [str(shutil.copytree(first, tmp_path / name)) for name in ("one", "two")]
+    new_model("token-classification", first, ["B-LOC", "B-PER", "O"], seed=0).save_pretrained(tmp_path / "tagger")
+    load_tokenizer(first).save_pretrained(tmp_path / "tagger")
+    given = {"one": str(tmp_path / "tagger"), places[1]: str(tmp_path / "tagger")}
+    return {**toy_settings, "teachers": places, "task_teacher": given}
+
+
+MERGED = {"assignments": [{"en": "one", "sw": "two"}, {"en": "one", "sw": "one"}], "body": "one"}
+
+
 @pytest.mark.parametrize(
-    "changed", [{"densities": [0.02, 0.08], "seeds": [0, 1], "layers": [1, 2]}, {"adapt": {"enabled": True}}]
+    "changed",
+    [
+        {"densities": [0.02, 0.08], "seeds": [0, 1], "layers": [1, 2]},
+        {"adapt": {"enabled": True}},
+        {"recipes": ["bistil", "mergedistill", "teacher"], "merge": MERGED, "task_teacher": None},
+    ],
 )
 def test_the_command_shown_plans_that_very_step(
     changed: dict[str, Any],
     look: Any,
-    toy_settings: dict[str, Any],
+    two_teachers: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -153,7 +175,7 @@ def test_the_command_shown_plans_that_very_step(
     from bistil_ray.inputs import gather_facts
     from bistil_ray.planning.plan import make_plan
 
-    config = RunConfig.model_validate({**toy_settings, "name": "toy", **changed})
+    config = RunConfig.model_validate({**two_teachers, "name": "toy", **changed})
     plan, run = make_plan(config, gather_facts(config)), tmp_path / "runs" / "toy"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text(to_yaml(config))

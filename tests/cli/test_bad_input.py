@@ -190,6 +190,14 @@ def test_a_teacher_that_cannot_be_used(
     assert says.format(teacher=teacher) in refused("--teachers", f"{bert_folder},{teacher}")
 
 
+def test_a_name_that_a_file_has(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    (tmp_path / "runs" / "taken").touch()
+    says = f"{tmp_path / 'runs' / 'taken'} is a file, where a run would have its folder: choose another --name"
+    for more in ((), ("--plan",)):
+        assert says in refused("--name", "taken", "--storage", str(tmp_path / "runs"), *more)
+
+
 def test_layers_that_do_not_divide(refused: Refused, bert_folder: Path) -> None:
     says = "a student of 3 layers cannot be cut from a teacher of 4; allowed: 1, 2, 4 (--layers), or say which layers"
     assert f"{bert_folder.name}: {says}" in refused("--layers", "2,3")

@@ -67,6 +67,7 @@ EVALUATE = ("evaluate", "{teacher}", "--task-data", "{task_data}", "--langs", "s
         (("pretrain", "--model", "{teacher}", "--tokenizer", "{teacher}", *DISTILL[3:], "--langs", "sw"),
          "one of them"),
         (("pretrain", "--model", "{teacher}", *DISTILL[3:], "--langs", "sw", "--lr", "0"), "--lr"),
+        (("pretrain", "--model", "{teacher}", *DISTILL[3:], "--langs", "sw", "--lr", "inf"), "--lr"),
         (("pretrain", "--model", "{teacher}", *DISTILL[3:], "--langs", "sw", "--layers", "3"), "--layers is for"),
         (("pretrain", "--model", "{teacher}", *DISTILL[3:], "--langs", "sw", "--length", "200"),
          "sees at most 128 tokens: --length=128"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def test_without_out_the_file_is_printed_with_its_comments(bistil: Bistil) -> No
         ("kuberay", 'pip: ["', ']["', "runtimeEnvYAML is not YAML: "),
         ("kuberay", "kind: RayJob", "kind: 2024-13-45", "is not YAML: month must be in 1..12"),
         ("kuberay", "mountPath: /mnt/bistil", "mountPath: /mnt/other", "entrypoint's --storage is '/mnt/bistil/runs'"),
+        ("kuberay", "--storage '/mnt/bistil/runs'", "--storage s3://a?b=c&d=e", "entrypoint is 'bistil-ray sweep"),
+        ("kuberay", "--storage '/mnt/bistil/runs'", "--storage '/mnt", 'entrypoint is "bistil-ray sweep'),
         ("kuberay", "minReplicas: 0", "minReplicas: 1", "workerGroupSpecs.gpu.minReplicas is 1: must be 0"),
         ("kuberay", "minReplicas:", "minReplica:", "spec.rayClusterSpec.workerGroupSpecs.0.minReplica is 0"),
         ("kuberay", "Autoscaling: true", "Autoscaling: false", "rayClusterSpec.enableInTreeAutoscaling is False"),
@@ -109,6 +112,18 @@ def test_a_file_that_is_unsafe_or_would_not_work_is_refused_with_field_and_value
     assert (code, out) == (2, "")
     assert err.startswith((f"error: {file}: {says}", f"error: '{file}' {says}")), err
     assert err.count("\n") == 1
+
+
+def test_options_of_a_bucket_reach_the_sweep_whole(bistil: Bistil, tmp_path: Path) -> None:
+    storage, file = "s3://bucket/runs?endpoint_override=minio:9000&scheme=http", str(tmp_path / "mine.yaml")
+    assert bistil("cluster", "render", "kuberay", "--storage", storage, "--out", file)[0] == 0
+    text = Path(file).read_text()
+    words = shlex.split(yaml.safe_load(text)["spec"]["entrypoint"])
+    assert words[words.index("--storage") + 1] == storage
+    for written in (f"--storage '{storage}'", f"'--storage={storage}'", f"--storage='{storage}'"):
+        Path(file).write_text(text.replace(f"--storage '{storage}'", written))
+        code, out, _ = bistil("cluster", "validate", file)
+        assert code == 0 and storage in out
 
 
 def test_an_image_that_holds_the_package_needs_no_installation(bistil: Bistil, rendered: Callable[..., Path]) -> None:

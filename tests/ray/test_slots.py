@@ -50,6 +50,19 @@ def test_a_small_node_beside_large_ones_makes_no_step_small() -> None:
     assert (slot.cpus, parallel) == (64, 4)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 1 / 3, 0.5, 1])
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_shares_of_a_gpu_fill_it(share: float, count: int) -> None:
+    _, parallel = find_slot(Execution(gpus_per_worker=share), gpus(count, cores=4096), PLAN)
+    assert parallel == round(count / share)
+
+
+def test_a_share_is_of_one_gpu_or_of_whole_ones() -> None:
+    assert Execution(gpus_per_worker=2).gpus_per_worker == 2
+    with pytest.raises(ValueError, match="must be a share of a GPU, from 0 to 1, or a whole number of them"):
+        Execution(gpus_per_worker=1.5)
+
+
 def test_trials_leave_room_for_the_tasks_that_read_data() -> None:
     slot, parallel = find_slot(Execution(), cpus(2), PLAN)
     assert slot.trial_resources["CPU"] * parallel <= 2 - 0.2

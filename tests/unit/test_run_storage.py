@@ -89,6 +89,31 @@ def test_a_best_student_leaves_nothing_behind_when_another_takes_its_place(machi
     assert found == ["best-run/best/sw/tokenizer.json", "best-run/best/yo/tokenizers/yo/tokenizer.json"]
 
 
+def test_files_of_a_run_are_brought_anew_and_those_of_a_step_once(machine: MachineMaker) -> None:
+    """A plan for corrected data is as long as the one before: fingerprints are."""
+    one, two = machine("one"), machine("two")
+    for words in ("before", "after!"):
+        write_text(one.folder / "corrected/plan.json", words)
+        write_text(made(one, "pack-11", {}) / "kept.npy", words)
+        one.publish("corrected")
+        one.publish("steps/pack-11")
+        two.fetch(["corrected/plan.json", "steps/pack-11"])
+    assert (two.folder / "corrected/plan.json").read_text() == "after!"
+    assert (two.folder / "steps/pack-11/kept.npy").read_text() == "before"
+
+
+def test_a_folder_is_removed_here_and_in_the_bucket(machine: MachineMaker) -> None:
+    one, two = machine("one"), machine("two")
+    for lang in ("sw", "yo"):
+        write_text(one.folder / f"cleared/best/{lang}/README.md", "card")
+    one.publish("cleared")
+    one.remove("cleared/best/sw")
+    one.remove("cleared/best/of-nobody")
+    two.fetch(["cleared"])
+    for storage in (one, two):
+        assert [path.name for path in (storage.folder / "cleared/best").iterdir()] == ["yo"]
+
+
 def test_a_place_on_another_machine_or_before_a_move_is_found_by_its_step(bucket: str, tmp_path: Path) -> None:
     moved = tmp_path / "moved" / "steps" / "finetune-1" / "model"
     moved.mkdir(parents=True)

@@ -114,12 +114,16 @@ function settingsTable(step) {
 function reproduce(run, step) {
   const { assignment } = step;
   const lang = step.lang ?? step.settings.languages?.at(-1);
+  // Students of several teachers need all of them, and all languages; so do the steps that lead to them.
+  const needsAll = assignment || (!step.recipe && run.steps.some((one) => one.kind === "merge"));
+  const taught = needsAll ? null : run.run.task_teachers[step.teacher];
   const flags = {
     config: `${run.run.place}/config.yaml`,
     storage: "again",
-    langs: assignment || lang === run.run.source ? null : lang,
-    teachers: assignment ? null : run.run.teachers[step.teacher],
-    set: assignment && `merge.assignments=[{${String(assignment).replace(/=/g, ": ").replace(/,/g, ", ")}}]`,
+    langs: needsAll || lang === run.run.source ? null : lang,
+    teachers: needsAll ? null : run.run.teachers[step.teacher],
+    set: assignment ? `merge.assignments=[{${String(assignment).replace(/=/g, ": ").replace(/,/g, ", ")}}]`
+      : taught && `task_teacher={${JSON.stringify(step.teacher)}: ${JSON.stringify(taught)}}`,
     recipes: step.recipe ?? (assignment && "mergedistill"),
     layers: step.layers,
     hidden: step.hidden,

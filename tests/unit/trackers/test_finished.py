@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bistil_ray.trackers.finished import read_finished
@@ -39,3 +40,11 @@ def test_a_student_is_told_by_its_record_and_what_was_not_measured_is_left_out(f
     assert (read.figures["score"], read.figures["retention"], read.figures["bytes"]) == (0.5, 0.8, 4000.0)
     assert "latency_ms" not in read.figures
     assert "none" not in read.settings
+
+
+def test_the_name_of_a_step_is_one_that_a_folder_can_have(finished_run: Any) -> None:
+    run, distil = finished_run.folder, finished_run.distil
+    read = read_finished(distil, run.parent / "steps" / distil.key, run.name)
+    many = replace(read, title="merge " + " ".join(f"teacher-{lang}=bert-base-multilingual-ọ" for lang in range(20)))
+    assert len(many.name.encode()) < 255 and many.name.endswith(read.name[-7:])
+    assert many.name.startswith("merge teacher-0=")
