@@ -71,7 +71,7 @@ def absolute(place: str) -> str:
     return place if "://" in place else str(local_path(place).absolute())
 
 
-def prepare_folder(place: str, flag: str = "--storage") -> Path:
+def prepare_folder(place: str, flag: str) -> Path:
     """Make the folder ``place`` and show that it can be written; StorageError says what is in the way."""
     if "://" in place and not place.startswith("file://"):
         raise StorageError(
@@ -135,11 +135,11 @@ def replacing(path: Path) -> Iterator[Path]:
                 raise StorageError(
                     f"{str(path)!r} is a folder, and no file is written in its place: choose another name"
                 )
-            _remove_tree(path)
+            shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
     finally:
         if temporary.is_dir():
-            _remove_tree(temporary)
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
 
@@ -202,7 +202,3 @@ def _open_as_the_folder(written: Path) -> None:
     for file in [path for path in written.rglob("*") if path.is_file()] if written.is_dir() else [written]:
         with suppress(OSError):  # not every mount has permissions
             file.chmod(file.parent.stat().st_mode & 0o666)
-
-
-def _remove_tree(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -122,47 +122,35 @@ def documents_in(blocks_NT: np.ndarray, start: int | None) -> list[list[int]]:
     return [ids.tolist() for ids in np.split(blocks_NT.reshape(-1), np.flatnonzero(begins)[1:])]
 
 
-class BlockPacker:
-    """Cuts a stream of ids into blocks of ``length``, keeping what is left over for the next call."""
-
-    def __init__(self, length: int) -> None:
-        """Start with nothing left over."""
-        self._length = length
-        self._rest = np.empty(0, dtype=np.int32)
-
-    def add(self, ids: Sequence[np.ndarray]) -> np.ndarray:
-        """Append documents (ids each) and give the blocks that are full now, int32 (N, length)."""
-        stream = np.concatenate([self._rest, *ids]).astype(np.int32, copy=False)
-        full = len(stream) - len(stream) % self._length
-        self._rest = stream[full:].copy()
-        return stream[:full].reshape(-1, self._length)
-
-
 class BlockFile:
-    """A Parquet file of blocks being written: a column ``ids`` of lists of fixed size."""
+    """A Parquet file of blocks being written, the stream of documents cut at every ``length`` ids.
+
+    It has one column, ``ids``, of lists of fixed size. What does not fill a block at the end is left out.
+    """
 
     def __init__(self, writer: pq.ParquetWriter, length: int) -> None:
         """Write through ``writer``."""
-        self._writer, self._packer = writer, BlockPacker(length)
+        self._writer, self._length = writer, length
         self._waiting: list[np.ndarray] = []
-        self._waiting_ids, self._group_ids = 0, GROUP_BLOCKS * length
+        self._new_ids = 0
         self.written = 0
 
     def add(self, ids: np.ndarray) -> None:
-        """Append a document."""
+        """Append a document, int32."""
         self._waiting.append(ids)
-        self._waiting_ids += len(ids)
-        if self._waiting_ids >= self._group_ids:
+        self._new_ids += len(ids)
+        if self._new_ids >= GROUP_BLOCKS * self._length:
             self.flush()
 
     def flush(self) -> None:
-        """Write the full blocks so far as a row group."""
-        blocks = self._packer.add(self._waiting)
-        self._waiting, self._waiting_ids = [], 0
-        if len(blocks):
-            column = pa.FixedSizeListArray.from_arrays(pa.array(blocks.reshape(-1)), blocks.shape[1])
+        """Write the full blocks so far as a row group; what is left over begins the next one."""
+        stream = np.concatenate([np.empty(0, dtype=np.int32), *self._waiting])
+        full = len(stream) - len(stream) % self._length
+        self._waiting, self._new_ids = [stream[full:].copy()], 0
+        if full:
+            column = pa.FixedSizeListArray.from_arrays(pa.array(stream[:full]), self._length)
             self._writer.write_table(pa.table([column], schema=self._writer.schema))
-            self.written += len(blocks)
+            self.written += full // self._length
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def times_ms(run: Callable[[], object], repeats: int, seconds: float = 0.0) -> l
     return [1000 * each for each in took[WARM_UPS:]]
 
 
-def weight_bytes(model: PreTrainedModel, folder: Path | None) -> int:
+def weight_bytes(model: PreTrainedModel, folder: Path | None = None) -> int:
     """Give the size of a model's safetensors files or, where ``folder`` has none, what its parameters take."""
     files = list(folder.glob("*.safetensors")) if folder is not None else []
     if files:

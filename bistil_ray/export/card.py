@@ -57,11 +57,11 @@ def model_card(
     head = head_of(config, folder)
     parts = [_front_matter(head, origin, licence, onnx_file)]
     if origin is None:
-        parts += [f"# {_title(head)}", f"This model {head.about}. {_shape(config)}", _NO_ORIGIN]
+        parts += [f"# A model for {head.name}", f"This model {head.about}. {_shape(config)}", _NO_ORIGIN]
     else:
         record = origin.record
         parts += [
-            f"# {_title(head, record)}",
+            f"# {_title(record)}",
             f"{_summary(head, origin)} {_shape(config)}",
             "## Scores",
             scores_beside_peers(origin),
@@ -70,9 +70,9 @@ def model_card(
             "## Data and licences",
             data_used(origin, licence),
         ]
-    code = program(head, repository, onnx_file)
+    example = program(head, repository, onnx_file)
     spoken = _tokenizers(folder, repository)
-    parts += [forms, "## How to use it", spoken, f"```python\n{code}\n```", "## Limits", _limits(head, origin)]
+    parts += [forms, "## How to use it", spoken, f"```python\n{example}\n```", "## Limits", _limits(head, origin)]
     parts += ["## Citation", "Please cite the authors of the methods:", _CITATIONS]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -118,9 +118,7 @@ def _hub_id_of_teacher(origin: Origin) -> str | None:
     return None
 
 
-def _title(head: Head, record: Record | None = None) -> str:
-    if record is None:
-        return f"A model for {head.name}"
+def _title(record: Record) -> str:
     of = f"student of {words(record.teacher)}" if record.is_student else words(record.teacher)
     return f"{language_name(record.lang)} {TASKS.get(record.task) or words(record.task)}: {of}"
 

@@ -14,6 +14,7 @@ from torch.export import Dim
 from transformers import PreTrainedModel
 
 from ..errors import ModelError
+from ..evaluate.speed import weight_bytes
 
 # What the axes of a model's inputs are called in the graph; word_starts has one entry more than there are words.
 AXES = {
@@ -32,7 +33,7 @@ def write_onnx(model: PreTrainedModel, inputs: Mapping[str, Tensor], file: Path)
     ``inputs`` is an example by which the graph is recorded: two rows or more, of unequal length, with padding.
     ModelError for a model that is too large for one file.
     """
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    weights = weight_bytes(model)
     if weights > LARGEST_BYTES:
         raise ModelError(f"the model has {weights / 1e9:.1f} GB of weights, but an ONNX file holds less than 2 GiB")
     with torch.inference_mode():

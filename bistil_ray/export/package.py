@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from ..data.batches import Features, pad_batch
 from ..data.examples import Examples
 from ..errors import ModelError
+from ..evaluate.speed import weight_bytes
 from ..models.families import family_of
 from ..models.heads import load_model, model_inputs, model_labels
 from ..models.language_tokenizers import copy_tokenizers, tokenizer_beside, tokenizer_for
@@ -72,8 +73,7 @@ def package(
     the README.md out of the forms. Nothing is left of a folder that could not be finished. ModelError if the logits of
     an ONNX file are not those of the model.
     """
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in subject.model.parameters())
-    forms = [Form("PyTorch", weights, scores=_scores(subject.model, subject, tests))]
+    forms = [Form("PyTorch", weight_bytes(subject.model), scores=_scores(subject.model, subject, tests))]
     with replacing(out) as folder:
         folder.mkdir()
         copy_tokenizers(subject.folder, folder)

@@ -43,9 +43,9 @@ def _selection(origin: Origin) -> str:
     if not record.is_student:
         return "It is the undistilled teacher that students were compared with."
     students = [other for other in origin.run if other.is_student and other.lang == record.lang]
-    among = f"of the run's {len(students)} students of this language" if len(students) > 1 else ""
-    if not among:
+    if len(students) < 2:
         return "It is the run's only student of this language: nothing was chosen."
+    among = f"of the run's {len(students)} students of this language"
     if not origin.is_best:
         return f"It is one {among}, and not the one the run chose."
     if record.validation_score is None:

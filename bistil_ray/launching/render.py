@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata, resources
 
-from .. import __version__
 from ..errors import ConfigError
 
 PLACEHOLDER = re.compile(r"<([a-z][a-z-]*)(?:=([^<>\n]*))?>")
@@ -58,7 +57,7 @@ def versions() -> dict[str, str]:
     return {**libraries, "python": f"py{major}{minor}", "python-name": f"python{major}.{minor}"}
 
 
-def package(version: str = __version__, wheel: str | None = None) -> str:
+def package(version: str, wheel: str | None = None) -> str:
     """Give what pip installs on the nodes: a release, or the wheel of that release at a URL."""
     if wheel is None:
         return f"bistil-ray=={version}"

@@ -24,7 +24,7 @@ def task_teacher_step(
     config: RunConfig,
     task: TaskFacts,
     teacher: TeacherFacts,
-    needs: Mapping[str, Step] | None = None,
+    needs: Mapping[str, Step],
     density: float | None = None,
     seed: int = 0,
 ) -> Step:
@@ -36,13 +36,13 @@ def task_teacher_step(
     about = {"teacher": teacher.name, **({} if density is None else {"density": density}), "seed": seed}
     given = task.given.get(teacher.name)
     if given is not None and density is None:
-        return make_step("task-teacher", settings, {"checkpoint": given, "teacher": teacher.model}, needs or {}, about)
+        return make_step("task-teacher", settings, {"checkpoint": given, "teacher": teacher.model}, needs, about)
     settings |= {"sources": list(config.taught_in), "seed": seed}
     phase = config.teach.model_copy(update=_lengths(density, config.teach.epochs, config.teach.sparse_epochs))
     tokens = _tokens(task, phase)
     flops = 6.0 * teacher.body_parameters(teacher.layers) * tokens
     inputs = {"teacher": teacher.model, **_training_inputs(task, config.taught_in)}
-    return make_step("task-teacher", settings, inputs, needs or {}, about, phase, tokens, flops)
+    return make_step("task-teacher", settings, inputs, needs, about, phase, tokens, flops)
 
 
 def tuned_student_step(config: RunConfig, task: TaskFacts, student: Step, density: float) -> Step:

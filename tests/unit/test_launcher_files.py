@@ -29,7 +29,7 @@ def test_every_shipped_file_is_among_those_tested() -> None:
 @pytest.mark.parametrize("given", [MOUNTS, IN_CLOUD], ids=["mount", "URI"])
 @pytest.mark.parametrize("name", sorted(MOUNTS))
 def test_what_is_filled_in_is_yaml_without_a_placeholder(name: str, given: dict[str, dict[str, str]]) -> None:
-    text = render(name, given[name], package())
+    text = render(name, given[name], package(__version__))
     assert not PLACEHOLDER.search(text)
     assert isinstance(yaml.safe_load(text), dict)
     assert f"bistil-ray=={__version__}" in text
@@ -39,7 +39,7 @@ def test_what_is_filled_in_is_yaml_without_a_placeholder(name: str, given: dict[
 
 @pytest.mark.parametrize("name", sorted(MOUNTS))
 def test_nothing_is_mounted_for_storage_in_a_cloud(name: str) -> None:
-    mounted, in_cloud = (render(name, values[name], package()) for values in (MOUNTS, IN_CLOUD))
+    mounted, in_cloud = (render(name, values[name], package(__version__)) for values in (MOUNTS, IN_CLOUD))
     asks = re.compile(r"mountpoint|mountPath|-v /mnt")
     assert asks.search(mounted)
     assert not asks.search(in_cloud)
@@ -47,7 +47,7 @@ def test_nothing_is_mounted_for_storage_in_a_cloud(name: str) -> None:
 
 def test_a_default_is_used_where_nothing_is_given_and_wherever_its_name_stands() -> None:
     assert placeholders("<a> <b=x> <b> <ray>") == {"a": None, "b": "x"}
-    text = yaml.safe_load(render("aws", MOUNTS["aws"] | {"max-workers": "7"}, package()))
+    text = yaml.safe_load(render("aws", MOUNTS["aws"] | {"max-workers": "7"}, package(__version__)))
     assert (text["max_workers"], text["available_node_types"]["gpu"]["max_workers"]) == (7, 7)
     assert text["provider"]["region"] == "us-west-2"
 
@@ -81,12 +81,12 @@ def test_each_file_says_what_it_needs_from_a_user() -> None:
 )
 def test_a_value_that_cannot_be_used_is_refused(name: str, changed: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(says)}"):
-        render(name, MOUNTS.get(name, {}) | changed, package())
+        render(name, MOUNTS.get(name, {}) | changed, package(__version__))
 
 
 def test_what_is_missing_is_named_by_its_flag() -> None:
     with pytest.raises(ConfigError, match=r"^gcp.yaml needs --set project=\.\.\., --image, --storage$"):
-        render("gcp", {}, package())
+        render("gcp", {}, package(__version__))
 
 
 def test_a_wheel_must_be_of_the_version_that_is_installed() -> None:

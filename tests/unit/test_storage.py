@@ -153,8 +153,8 @@ def test_a_full_disk_is_told_as_such_whoever_met_it(problem: Exception, tmp_path
 
 
 def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
-    assert prepare_folder(str(tmp_path / "a/b")) == tmp_path / "a/b"
-    assert prepare_folder(f"file://{tmp_path}/a/b") == tmp_path / "a/b"
+    assert prepare_folder(str(tmp_path / "a/b"), "--out") == tmp_path / "a/b"
+    assert prepare_folder(f"file://{tmp_path}/a/b", "--out") == tmp_path / "a/b"
     assert names(tmp_path / "a/b") == []
 
 
@@ -172,7 +172,7 @@ def test_a_folder_that_takes_no_files_is_refused(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(StorageError, match="Permission denied; choose another folder with --storage"):
-        prepare_folder(str(tmp_path))
+        prepare_folder(str(tmp_path), "--storage")
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/runs", "hf://datasets/me/runs"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,8 +17,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from bistil_ray.data.corpus import list_shards
 from bistil_ray.data.order import chunks_from, read_chunk
 from bistil_ray.data.pack import (
-    BlockPacker,
     PackedShard,
+    block_file,
     count_shard,
     documents_in,
     is_held_out,
@@ -41,33 +42,37 @@ def pack(path: str, tokenizer_json: str, place: Path, length: int = 16, share: f
     ]
 
 
+def in_blocks(documents: Iterable[Sequence[int]], length: int, folder: Path) -> np.ndarray:
+    """The documents in a file of blocks, read again: int32 (N, length)."""
+    with block_file(folder / "blocks.parquet", length) as file:
+        for document in documents:
+            file.add(np.array(document, dtype=np.int32))
+    blocks = stored(folder)
+    assert file.written == len(blocks)
+    return blocks.reshape(-1, length)
+
+
 def stored(folder: Path) -> np.ndarray:
     columns = [pq.read_table(file).column("ids") for file in sorted(folder.glob("*.parquet"))]
     return np.array([row for column in columns for row in column.to_pylist()], dtype=np.int32)
 
 
 @settings(deadline=None)
-@given(st.lists(st.lists(st.integers(0, 99), max_size=40), max_size=20), st.integers(1, 9), st.data())
-def test_blocks_are_the_stream_cut_at_every_length(
-    documents: list[list[int]], length: int, data: st.DataObject
-) -> None:
-    packer = BlockPacker(length)
-    blocks = []
-    rest = [np.array(document, dtype=np.int32) for document in documents]
-    while rest:
-        taken = data.draw(st.integers(1, len(rest)))
-        blocks.append(packer.add(rest[:taken]))
-        rest = rest[taken:]
-    stream = np.array([id for document in documents for id in document], dtype=np.int32)
-    packed = np.concatenate([np.empty((0, length), np.int32), *blocks])
-    assert packed.dtype == np.int32 and len(packed) == len(stream) // length
-    assert np.array_equal(packed.reshape(-1), stream[: packed.size])
+@given(st.lists(st.lists(st.integers(0, 99), max_size=40), max_size=20), st.integers(1, 9))
+def test_blocks_are_the_stream_cut_at_every_length(documents: list[list[int]], length: int) -> None:
+    """Whenever a row group is written: here as soon as there are three blocks."""
+    stream = [id for document in documents for id in document]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bistil_ray.data.pack.GROUP_BLOCKS", 3)
+        blocks = in_blocks(documents, length, Path(folder))
+    assert blocks.reshape(-1).tolist() == stream[: len(stream) - len(stream) % length]
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 99), max_size=30), min_size=1, max_size=20), st.integers(1, 9))
 def test_documents_in_blocks_are_found_again_cut_at_their_borders(documents: list[list[int]], length: int) -> None:
-    blocks = BlockPacker(length).add([np.array([0, *document], dtype=np.int32) for document in documents])
+    with TemporaryDirectory() as folder:
+        blocks = in_blocks([[0, *document] for document in documents], length, Path(folder))
     assume(len(blocks))
     assert documents_in(blocks, start=None) == blocks.tolist()
     found = documents_in(blocks, start=0)
