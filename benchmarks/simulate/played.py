@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from bistil_ray.distributed.searcher import MODELS, PACKS, StepSearcher, place_for
+from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.distributed.slot import MODELS, PACKS, place_for
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 

@@ -20,8 +20,7 @@ from ..planning.sharing import companions
 from ..settings import Execution
 from .gpu_share import MOST, GpuRoom
 from .joining import cluster_to_join, join
-from .searcher import MODELS, PACKS
-from .slot import Slot
+from .slot import MODELS, PACKS, Slot
 
 STARTS = 4
 """Attempts to start a local cluster."""

@@ -14,18 +14,12 @@ from ..planning.plan import Plan
 from ..planning.step import Step
 from ..settings import Pruning
 from .gpu_share import GpuRoom, Share, sort_of
+from .slot import MODELS, place_for
 
 Outcome = Callable[[Step, str, str], None]
 METRIC = "progress"
-MODELS, PACKS = "models", "packs"
-"""Kinds of places for steps: for all but packs, and for packs, which need no device."""
 LOSSES = 2
 """How often in a row a step may lose its process (killed, out of memory, its node gone) without coming further."""
-
-
-def place_for(step: Step, places: Mapping[str, int]) -> str:
-    """Name the kind of place that ``step`` takes: a pack takes one of the models' where there are none for packs."""
-    return MODELS if step.loads_model or PACKS not in places else PACKS
 
 
 class StepSearcher(Searcher):

@@ -1,4 +1,4 @@
-"""The room that one step gets on the cluster."""
+"""The room that one step gets on the cluster, and the kinds of places there are for steps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 from ray.tune import PlacementGroupFactory
 
+from ..planning.step import Step
 from .stream import MAP_CPUS
 
 DRIVER_CPUS = 0.01
 """What a trial reserves when its workers reserve the real thing: zero is not allowed."""
+MODELS, PACKS = "models", "packs"
+"""Kinds of places for steps: for all but packs, and for packs, which need no device."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,8 @@ def slot_of(config: Mapping[str, Any], slot: Slot) -> Slot:
 def reserved_for(config: Mapping[str, Any], slot: Slot) -> PlacementGroupFactory:
     """Give what Ray Tune reserves for a trial."""
     return PlacementGroupFactory([slot_of(config, slot).trial_resources])
+
+
+def place_for(step: Step, places: Mapping[str, int]) -> str:
+    """Name the kind of place that ``step`` takes: a pack takes one of the models' where there are none for packs."""
+    return MODELS if step.loads_model or PACKS not in places else PACKS

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .. import __version__
 from ..errors import ConfigError
-from .render import PLACEHOLDER, URI, versions
+from .render import PLACEHOLDER, versions
 
 IMAGE = re.compile(r".*:(?P<ray>\d+\.\d+\.\d+)-(?P<python>py\d+)\b.*")
 OURS = re.compile(r"bistil[-_]ray(?:\[[\w,]*\])?(?:==|-| @ \S*bistil_ray-)(\d+\.\d+\.\d+\w*)")
@@ -74,8 +74,3 @@ def versions_found() -> Finding:
     """What there is to say once all versions are found to be equal."""
     python = ".".join(map(str, sys.version_info[:2]))
     return Finding("versions", f"Ray {versions()['ray']}, Python {python}, bistil-ray {__version__}, as here")
-
-
-def is_uri(storage: str) -> bool:
-    """Tell whether ``storage`` is one that all nodes share without a mount."""
-    return bool(URI.fullmatch(storage))

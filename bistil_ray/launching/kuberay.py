@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from ..config_sources import parse_yaml
-from .findings import Finding, check_image, check_package, is_uri, refuse, versions_found
-from .render import versions
+from .findings import Finding, check_image, check_package, refuse, versions_found
+from .render import is_uri, versions
 
 Count = Annotated[int, Field(ge=0)]
 

@@ -16,7 +16,7 @@ from ..errors import ConfigError
 PLACEHOLDER = re.compile(r"<([a-z][a-z-]*)(?:=([^<>\n]*))?>")
 PLAIN = re.compile(r"[A-Za-z0-9._:/@~,+=%?&-]*")
 """Values that mean themselves in YAML and in a shell."""
-URI = re.compile(r"(s3|gs)://.+")
+_URI = re.compile(r"(s3|gs)://.+")
 WITH_A_MOUNT = "# with a mount"
 MOUNTED = "/mnt/bistil/runs"
 """Where the shipped files put what runs leave behind, in storage that they mount themselves."""
@@ -57,6 +57,11 @@ def versions() -> dict[str, str]:
     return {**libraries, "python": f"py{major}{minor}", "python-name": f"python{major}.{minor}"}
 
 
+def is_uri(storage: str) -> bool:
+    """Tell whether ``storage`` is one that all nodes share without a mount."""
+    return bool(_URI.fullmatch(storage))
+
+
 def package(version: str, wheel: str | None = None) -> str:
     """Give what pip installs on the nodes: a release, or the wheel of that release at a URL."""
     if wheel is None:
@@ -86,7 +91,7 @@ def render(name: str, given: Mapping[str, str], to_install: str) -> str:
         raise ConfigError(f"{name}.yaml needs {', '.join(map(_flag, missing))}")
     storage = str(values["storage"])
     shape, allowed = STORAGES[name]
-    in_cloud = bool(URI.fullmatch(storage))
+    in_cloud = is_uri(storage)
     if not in_cloud and not shape.fullmatch(storage):
         raise ConfigError(f"--storage is {storage!r}: must be {allowed}, s3://BUCKET/... or gs://BUCKET/...")
     values |= {**versions(), "package": to_install, "storage-folder": storage if in_cloud else MOUNTED}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from .findings import Finding, check_image, check_package, is_uri, refuse, versions_found
-from .render import versions
+from .findings import Finding, check_image, check_package, refuse, versions_found
+from .render import is_uri, versions
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TOKEN = "~/.ray/auth_token"

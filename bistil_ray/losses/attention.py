@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bistil_ray.losses.by_parts import sum_by_parts
-from bistil_ray.losses.precision import at_least_float32
+from .by_parts import sum_by_parts
+from .precision import at_least_float32
 
 
 class Vectors(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bistil_ray.losses.precision import at_least_float32
+from .precision import at_least_float32
 
 
 def hidden_mse(

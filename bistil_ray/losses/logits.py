@@ -11,9 +11,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor
 
-from bistil_ray.data.masking import IGNORED
-from bistil_ray.losses.by_parts import sum_by_parts
-from bistil_ray.losses.precision import at_least_float32
+from ..data.masking import IGNORED
+from .by_parts import sum_by_parts
+from .precision import at_least_float32
 
 
 def soft_cross_entropy(

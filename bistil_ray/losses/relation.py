@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bistil_ray.errors import ModelError
-from bistil_ray.losses.attention import valid_pairs
-from bistil_ray.losses.by_parts import sum_by_parts
-from bistil_ray.losses.precision import at_least_float32
+from ..errors import ModelError
+from .attention import valid_pairs
+from .by_parts import sum_by_parts
+from .precision import at_least_float32
 
 HEAD_SIZE = 16
 """Units in a relation head of the wider model, unless told otherwise: 48 heads for 768 units, 64 for 1,024."""

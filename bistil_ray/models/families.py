@@ -15,8 +15,8 @@ import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from bistil_ray.errors import ModelError
-from bistil_ray.models.layers import Alignment
+from ..errors import ModelError
+from .layers import Alignment
 
 # What a model may carry on top of its encoder, and how transformers names the class after the family's stem.
 HEADS = {

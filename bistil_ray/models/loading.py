@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from bistil_ray.errors import ModelError, first_line
-from bistil_ray.models.families import family_of, unsupported
+from ..errors import ModelError, first_line
+from .families import family_of, unsupported
 
 WEIGHT_FILES = (
     "model.safetensors",

@@ -21,11 +21,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.utils import ModelOutput
 
-from bistil_ray.errors import ModelError
-from bistil_ray.losses.attention import Vectors, attention_map
-from bistil_ray.losses.by_parts import rows_at_once
-from bistil_ray.losses.precision import at_least_float32
-from bistil_ray.models.families import OwnAttention, family_of
+from ..errors import ModelError
+from ..losses.attention import Vectors, attention_map
+from ..losses.by_parts import rows_at_once
+from ..losses.precision import at_least_float32
+from .families import OwnAttention, family_of
 
 IMPLEMENTATION = "bistil_observed"
 MAP, VECTORS = "probabilities", ("query", "key", "value")

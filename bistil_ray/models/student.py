@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from bistil_ray.errors import ModelError
-from bistil_ray.models.families import family_of
-from bistil_ray.models.layers import check_layers
+from ..errors import ModelError
+from .families import family_of
+from .layers import check_layers
 
 
 def build_student(teacher: PreTrainedModel, mapping: Sequence[int]) -> PreTrainedModel:

@@ -11,12 +11,12 @@ from random import Random
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bistil_ray.sample import lexicon_en, lexicon_ha, lexicon_sw, lexicon_yo
-from bistil_ray.sample.lexicon import Lexicon
-from bistil_ray.sample.names import is_evaluation_name
-from bistil_ray.sample.scene import name_pool
-from bistil_ray.sample.sentences import SentenceMaker, Tagged, detokenise
-from bistil_ray.storage import replacing
+from ..storage import replacing
+from . import lexicon_en, lexicon_ha, lexicon_sw, lexicon_yo
+from .lexicon import Lexicon
+from .names import is_evaluation_name
+from .scene import name_pool
+from .sentences import SentenceMaker, Tagged, detokenise
 
 SEED = 2024
 VERSION = b"4"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bistil_ray.sample.lexicon import Lexicon
+from .lexicon import Lexicon
 
 TEMPLATES = (
     # news

@@ -5,7 +5,7 @@ Verbs agree with the gender of their subject, so subjects are ``{MAN}`` or ``{WO
 
 from __future__ import annotations
 
-from bistil_ray.sample.lexicon import Lexicon
+from .lexicon import Lexicon
 
 TEMPLATES = (
     # news

@@ -5,7 +5,7 @@ Names of organisations differ in noun class (*chuo*, *benki*, *shirika*), so the
 
 from __future__ import annotations
 
-from bistil_ray.sample.lexicon import Lexicon
+from .lexicon import Lexicon
 
 TEMPLATES = (
     # news

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar, cast
 
-from bistil_ray.sample import names
+from . import names
 
 T = TypeVar("T")
 

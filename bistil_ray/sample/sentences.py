@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from random import Random
 
-from bistil_ray.sample.lexicon import Lexicon
-from bistil_ray.sample.scene import KIND_OF_SLOT, Company, Key, NamePool, Scene
+from .lexicon import Lexicon
+from .scene import KIND_OF_SLOT, Company, Key, NamePool, Scene
 
 Tagged = list[tuple[str, str]]
 Parts = tuple[str, ...]

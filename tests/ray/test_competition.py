@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from bistil_ray.distributed.searcher import MODELS, StepSearcher
+from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.distributed.slot import MODELS
 from bistil_ray.planning.halving import Halving
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ray.tune.search import Searcher
 
 from bistil_ray.distributed.gpu_share import GpuRoom
-from bistil_ray.distributed.searcher import MODELS, PACKS, StepSearcher
+from bistil_ray.distributed.searcher import StepSearcher
+from bistil_ray.distributed.slot import MODELS, PACKS
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
 from tests.ray.told_steps import HA, HA_PACK, PLAN, SW, SW_PACK, Told, finish, step

@@ -6,7 +6,8 @@ import pickle
 
 from ray.tune.search import Searcher
 
-from bistil_ray.distributed.searcher import LOSSES, MODELS, StepSearcher
+from bistil_ray.distributed.searcher import LOSSES, StepSearcher
+from bistil_ray.distributed.slot import MODELS
 from bistil_ray.planning.plan import Plan
 from tests.ray.told_steps import HA, HA_PACK, HA_TUNED, PLAN, SW, SW_PACK, SW_TUNED, Told, finish, step
 
