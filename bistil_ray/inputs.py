@@ -22,7 +22,7 @@ from .models.families import family_of
 from .models.heads import check_labels
 from .models.hub import locate_model, locate_sft
 from .models.language_tokenizers import tokenizer_folders, tokenizer_for
-from .models.loading import TOKENIZER_FILES, check_teacher, load_tokenizer
+from .models.loading import TOKENIZER_PARTS, check_teacher, load_tokenizer
 from .planning.text_steps import Shape
 from .recipes import MERGEDISTILL
 from .sparse.given import is_sft, language_told
@@ -162,8 +162,7 @@ def look_at_corpus(corpora: str, lang: str, column: str, flag: str = "--set text
 
 
 def _tokenizer(folder: Path) -> Input:
-    # What a tokenizer does is in tokenizer.json; its configuration beside it names classes and roles.
-    files = [folder / name for name in ("tokenizer_config.json", *TOKENIZER_FILES)]
+    files = [folder / name for name in TOKENIZER_PARTS]
     return Input(str(folder), "+".join(content_fingerprint(str(file)) for file in files if file.is_file()))
 
 

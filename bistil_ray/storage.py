@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .credentials import ENVIRONMENT, holds_credentials
-from .errors import BistilError, StorageError
+from .errors import BistilError, StorageError, first_line
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -111,26 +111,36 @@ def told_when_full(place: Path) -> Iterator[None]:
             raise
         raise StorageError(
             f"cannot write to {place}: {reason}; free some space and run the same command again, or choose another "
-            "folder with --storage"
+            "folder (--storage, --out)"
         ) from problem
+
+
+def replaceable(path: Path) -> Path:
+    """Give the place that ``path`` leads to; StorageError where nothing can be put: pipes, devices, mounted folders."""
+    if path.name in ("", ".."):
+        raise StorageError(f"{str(path)!r} names a folder and no file in it")
+    if path.is_mount():
+        raise StorageError(f"{str(path)!r} is a mounted folder, which cannot be replaced: name a new one inside of it")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise StorageError(f"{str(path)!r} is neither a file nor a folder, and cannot be replaced: choose another name")
+    return path.resolve() if path.is_symlink() else path
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
 
-    Whoever may read the folder may read what comes into it. A folder takes the place of a folder, but no file does:
-    StorageError.
+    Whoever may read the folder may read what comes into it. Where ``path`` is a link, it stays, and what it leads to is
+    replaced. A folder takes the place of a folder, but no file does: StorageError.
     """
-    if path.name in ("", ".."):
-        raise StorageError(f"{str(path)!r} names a folder and no file in it")
+    path = replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with told_when_full(path.parent):
             yield temporary
         _open_as_the_folder(temporary)
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir():
             if not temporary.is_dir():
                 raise StorageError(
                     f"{str(path)!r} is a folder, and no file is written in its place: choose another name"
@@ -150,14 +160,16 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write, on disk when this returns; a killed writer's torn line is closed first."""
+    """Append one line, on disk when this returns; a killed writer's torn line is closed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         with told_when_full(path.parent):
-            os.write(descriptor, (("\n" if torn else "") + line.rstrip("\n") + "\n").encode())
+            left = (("\n" if torn else "") + line.rstrip("\n") + "\n").encode()
+            while left:  # a disk that is nearly full takes a part, and says so at the next one
+                left = left[os.write(descriptor, left) :]
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -192,8 +204,13 @@ def mark_done(folder: Path, result: dict[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """Read the result of a finished step."""
-    result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    """Read the result of a finished step; StorageError where it is lost or damaged."""
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise StorageError(
+            f"{folder / RESULT} cannot be read ({first_line(problem)}): delete {folder}, and the step is done again"
+        ) from problem
     return result
 
 

@@ -6,6 +6,7 @@ line; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ COMMANDS = (
 FAULT = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
+REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What the system says of places that a user may not read or write, and of full ones."""
 
 
 def make_app() -> typer.Typer:
@@ -77,21 +80,35 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code; a user's mistake ends in one ``error:`` line on stderr."""
     given = list(sys.argv[1:] if args is None else args)
     words = [word for word in given if word != "--debug"]
+    debug = len(words) < len(given)
     try:
         code = typer.main.get_command(make_app()).main(
             words or ["--help"], prog_name="bistil-ray", standalone_mode=False
         )
     except (BistilError, typer.TyperException) as error:
-        if len(words) < len(given):
-            typer.echo(masked(traceback.format_exc()), err=True)
-        typer.echo(f"error: {_one_line(error)}", err=True)
-        return USER_MISTAKE
+        return _mistake(_one_line(error), debug)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
-    except Exception:  # a fault of ours or of a library: its words may repeat anything
-        typer.echo(visible(masked(traceback.format_exc())), err=True)
-        return FAULT
+    except OSError as error:
+        if error.errno not in REFUSED:
+            return _fault()
+        return _mistake(visible(f"{error.filename or 'the output'}: {error.strerror}"), debug)
+    except Exception:
+        return _fault()
     return code if isinstance(code, int) else 0
+
+
+def _mistake(words: str, debug: bool) -> int:
+    if debug:
+        typer.echo(masked(traceback.format_exc()), err=True)
+    typer.echo(f"error: {words}", err=True)
+    return USER_MISTAKE
+
+
+def _fault() -> int:
+    """Show the traceback of a fault of ours or of a library, whose words may repeat anything."""
+    typer.echo(visible(masked(traceback.format_exc())), err=True)
+    return FAULT
 
 
 def _one_line(error: BistilError | typer.TyperException) -> str:

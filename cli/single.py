@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def new_folder(out: Path) -> Path:
     """Give the whole path of an output folder; refuse one that holds something, or that the shell is in."""
     from bistil_ray.errors import StorageError
-    from bistil_ray.storage import local_path
+    from bistil_ray.storage import local_path, replaceable
 
-    folder = local_path(out).absolute()
+    folder = replaceable(local_path(out).absolute())
     if folder == Path.cwd() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise StorageError(f"--out {str(out)!r} exists already: choose a new folder")
     return folder

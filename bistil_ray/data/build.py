@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import DataError, StorageError
-from ..storage import local_path, replacing
+from ..storage import local_path, replaceable, replacing
 from .documents import Document, Selection, select_documents
 from .parquet import SUFFIX
 from .raw import Layout, RawInput
@@ -56,7 +56,7 @@ def corpus_folder(out: Path, language: str) -> Path:
         raise StorageError(f"{single} exists already and would be read instead: choose another --out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} exists already: remove it or choose another --out")
-    return folder
+    return replaceable(folder)
 
 
 def build_corpus(

@@ -25,6 +25,8 @@ def choose_best(run: Path, config: RunConfig, storage: RunStorage) -> None:
 
     Where a language has none, an earlier one goes: it was made of other data, and still lies in its step.
     """
+    for left_over in (run / "best").glob(".*.tmp"):  # of a sweep that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
     records = read_records(run)
     chosen = best_per_language(records)
     for lang in config.langs:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from ..config import RunConfig, differences, to_yaml
 from ..config_sources import load_config
-from ..errors import StorageError
+from ..errors import ConfigError, StorageError
 from ..locks import LOCK, Held, locked
 from ..planning.halving import Halving, competes
 from ..planning.plan import Plan
@@ -64,7 +64,10 @@ def check_name(config: RunConfig, run: Path) -> None:
     if run.exists() and not run.is_dir():
         raise StorageError(f"{run} is a file, where a run would have its folder: choose another --name")
     storage_at(config.storage).fetch([f"{run.name}/{written.name}"])
-    changed = differences(load_config(str(written)), config) if written.exists() else []
+    try:
+        changed = differences(load_config(str(written)), config) if written.exists() else []
+    except ConfigError as problem:
+        raise StorageError(f"{written} cannot be read: {problem}; restore it, or choose another --name") from problem
     if changed:
         raise StorageError(
             f"run {run.name!r} was made with another configuration ({'; '.join(changed)}): continue it with "

@@ -33,6 +33,13 @@ class Origin:
         return (self.record.source,) if self.config is None else self.config.taught_in
 
     @property
+    def max_length(self) -> int | None:
+        """How many tokens of a text its scores are of; None where that is not known."""
+        if self.config is None:
+            return None
+        return (self.config.finetune if self.record.is_student else self.config.teach).max_length
+
+    @property
     def label_map(self) -> dict[str, str]:
         """How labels of data were renamed, as far as is known."""
         return {} if self.config is None else dict(self.config.label_map)
@@ -53,8 +60,8 @@ class Origin:
 
 def origin_of(folder: Path) -> Origin | None:
     """Find the origin of ``<run>/best/<lang>``, of a step's folder, or of one that holds its own record; else None."""
-    if all((folder / file).is_file() for file in (RESULTS, CONFIG)):
-        return _origin(read_all_records(folder / RESULTS)[-1], folder)
+    if all((folder / file).is_file() for file in (RESULTS, CONFIG)) and (own := read_all_records(folder / RESULTS)):
+        return _origin(own[-1], folder)
     run = folder.parent.parent
     if folder.parent.name == "best" and (run / RESULTS).is_file():
         record = _copied(folder, run)

@@ -51,6 +51,8 @@ class LabelledSet:
     lang: str
     task: Task
     examples: Examples
+    max_length: int | None = None
+    """Tokens of a text that count; as many as the model takes if None."""
 
 
 def load_subject(folder: Path) -> Subject:
@@ -119,11 +121,16 @@ def _measured(
 
 def _scores(model: Any, subject: Subject, tests: Sequence[LabelledSet]) -> dict[str, float]:  # noqa: ANN401
     labels = model_labels(subject.model)
-    longest = family_of(subject.model.config).longest_text(subject.model.config)
+    most = family_of(subject.model.config).longest_text(subject.model.config)
     with torch.inference_mode():
         return {
             test.lang: score(
-                test.task, model, tokenizer_for(subject.folder, test.lang), test.examples, labels, longest
+                test.task,
+                model,
+                tokenizer_for(subject.folder, test.lang),
+                test.examples,
+                labels,
+                min(test.max_length or most, most),
             ).score
             for test in tests
         }

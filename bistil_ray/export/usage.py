@@ -10,7 +10,7 @@ TEXT = "Amina Juma wrote a letter to the bank in Nairobi."
 _TAGGER = """
 from transformers import pipeline
 
-tagger = pipeline("token-classification", model="{place}", aggregation_strategy="simple")
+tagger = pipeline("token-classification", model="{place}", aggregation_strategy="first")
 print(tagger("{text}"))
 """
 _CLASSIFIER = """
@@ -38,7 +38,7 @@ from transformers import AutoModel, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained("{place}")
 model = AutoModel.from_pretrained("{place}")
 words = "{text}".split()
-inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+inputs = tokenizer({words}, is_split_into_words=True, return_tensors="pt")
 word_of = inputs.word_ids()
 starts = [word_of.index(word) for word in range(len(words))] + [len(word_of) - 1]
 output = model(inputs["input_ids"], inputs["attention_mask"], torch.tensor([starts]))
@@ -73,8 +73,11 @@ outputs = dict(zip([entry.name for entry in session.get_outputs()], session.run(
 {told}
 """
 _TAGS = """
-for token, label in zip(encoded.tokens(0), outputs["logits"][0].argmax(-1)):
-    print(token, labels[int(label)])
+before = None
+for token, word, label in zip(encoded.tokens(0), encoded.word_ids(0), outputs["logits"][0].argmax(-1)):
+    if word not in (None, before):  # a word's tag is that of its first piece
+        print(token, labels[int(label)])
+    before = word
 """.strip()
 _TOLD = {TAGGER: _TAGS, CLASSIFIER: 'print(labels[int(outputs["logits"][0].argmax())])'}
 """What the ONNX program prints, by head; of others the shapes of what comes out."""
@@ -89,7 +92,7 @@ from transformers import AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(folder)
 session = onnxruntime.InferenceSession(f"{{folder}}/{file}")
 words = "{text}".split()
-encoded = tokenizer(words, is_split_into_words=True, return_token_type_ids=True)
+encoded = tokenizer({words}, is_split_into_words=True, return_token_type_ids=True)
 word_of = encoded.word_ids()
 starts = [word_of.index(word) for word in range(len(words))] + [len(word_of) - 1]
 values = {{**encoded, "word_starts": starts}}
@@ -99,16 +102,20 @@ print(dict(zip(words, arcs[0].argmax(-1).tolist())))  # 0 is the root, i the i-t
 """
 
 
-def program(head: Head, repository: str | None = None, onnx_file: str | None = None) -> str:
+def program(
+    head: Head, repository: str | None = None, onnx_file: str | None = None, *, spaced_words: bool = False
+) -> str:
     """Give a Python program that loads a model and uses it once.
 
     The model lies in ``repository`` on the hub, or in THIS_FOLDER; there it is the file ``onnx_file``, if given.
+    ``spaced_words``: its tokenizer wants the words of a sentence with the space before them.
     """
     place = repository or THIS_FOLDER
+    words = '[" " + word for word in words]' if spaced_words else "words"
     if onnx_file is None:
-        return PROGRAMS[head].strip().format(place=place, text=TEXT)
+        return PROGRAMS[head].strip().format(place=place, text=TEXT, words=words)
     opening = f'folder = "{place}"\n'
     if repository is not None:
         opening = f'from huggingface_hub import snapshot_download\n\nfolder = snapshot_download("{place}")\n'
     text = _ONNX_PARSER if head == PARSER else _ONNX
-    return text.strip().format(opening=opening, text=TEXT, file=onnx_file, told=_TOLD.get(head, _SHAPES))
+    return text.strip().format(opening=opening, text=TEXT, file=onnx_file, told=_TOLD.get(head, _SHAPES), words=words)

@@ -35,6 +35,14 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "vocab.json",
 )
+TOKENIZER_PARTS = (
+    "tokenizer_config.json",
+    *TOKENIZER_FILES,
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+)
+"""Everything that says what a tokenizer does."""
 
 
 def silence_transformers() -> None:

@@ -49,10 +49,12 @@ def arrange(records: Iterable[Record], sort: str = "score") -> list[Record]:
 def best_per_language(records: Iterable[Record]) -> dict[str, Record]:
     """Choose each language's student, without any label of the target language.
 
-    Among students of a recipe it is the one with the highest validation score, the fewest parameters among equals; a
-    student without one is chosen only where none has one. Among the chosen of several recipes it is the one that
-    promises most in the target: the validation score of its teacher times its agreement with it there. Recipes differ
-    in how much they learn of the source language, so validation in that would favour those that learn little else.
+    Among students of a recipe it is the one with the highest validation score, among equals the one with the fewest
+    parameters, then with the highest agreement with its teacher in the target; in the end the name of its step decides,
+    so that the order of ``records`` has no part in it. A student without a validation score is chosen only where none
+    has one. Among the chosen of several recipes it is the one that promises most in the target: the validation score of
+    its teacher times its agreement with it there, by agreement where that is the same. Recipes differ in how much they
+    learn of the source language, so validation in that would favour those that learn little else.
     """
     kept = list(records)
     students: dict[str, dict[str, Record]] = {}
@@ -63,20 +65,23 @@ def best_per_language(records: Iterable[Record]) -> dict[str, Record]:
     return {lang: _most_promising(list(of_recipe.values()), kept) for lang, of_recipe in students.items()}
 
 
-def _merit(record: Record) -> tuple[float, int]:
-    return (float("-inf") if record.validation_score is None else record.validation_score, -record.params)
+def _merit(record: Record) -> tuple[float, int, float, str]:
+    validation, agreement = (
+        float("-inf") if known is None else known for known in (record.validation_score, record.agreement)
+    )
+    return validation, -record.params, agreement, record.step
 
 
 def _most_promising(students: Sequence[Record], records: Iterable[Record]) -> Record:
     """Choose among students of one language; by validation alone where one's promise is not known."""
     taught = {(one.lang, one.teacher): one.validation_score for one in records if one.is_taught_from}
-    promises: dict[str, float] = {}
+    promises: dict[str, tuple[float, float]] = {}
     for student in students:
         validation = taught.get((student.lang, student.teacher))
         if validation is None or student.agreement is None:
             return max(students, key=_merit)
-        promises[student.step] = validation * student.agreement
-    return max(students, key=lambda student: promises[student.step])
+        promises[student.step] = validation * student.agreement, student.agreement
+    return max(students, key=lambda student: (promises[student.step], _merit(student)))
 
 
 def to_csv(records: Iterable[Record]) -> str:

@@ -14,7 +14,7 @@ def encode_words(
 
     Markers belong to no word (None). Words that were cut off or have no sub-words do not occur.
     """
-    space = " " if _needs_space(tokenizer) else ""
+    space = " " if needs_space(tokenizer) else ""
     batch = tokenizer(
         [[space + word for word in words] for words in sentences],
         is_split_into_words=True,
@@ -37,8 +37,8 @@ def first_places(word_of_id: Sequence[int | None], words: int) -> list[int]:
     return first
 
 
-def _needs_space(tokenizer: PreTrainedTokenizerFast) -> bool:
-    # Byte-level vocabularies keep the space before a word in its first piece; a list of words has lost it.
+def needs_space(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Tell whether words in a list need the space before them, as byte-level vocabularies have it in first pieces."""
     split = tokenizer.backend_tokenizer.pre_tokenizer
     if split is None:
         return False

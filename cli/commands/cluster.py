@@ -67,7 +67,7 @@ def render(
     from bistil_ray.errors import ConfigError
     from bistil_ray.launching.render import package
     from bistil_ray.launching.render import render as fill_in
-    from bistil_ray.storage import told_when_full, write_text
+    from bistil_ray.storage import local_path, told_when_full, write_text
 
     count = None if max_workers is None else str(max_workers)
     flags = {"region": region, "instance": instance, "image": image, "max-workers": count, "storage": storage}
@@ -82,7 +82,7 @@ def render(
         typer.echo(text, nl=False)
         return
     with told_when_full(out):
-        write_text(out.expanduser(), text)
+        write_text(local_path(out), text)
 
 
 @app.command(epilog="Example: bistil-ray cluster validate mine.yaml")

@@ -22,7 +22,7 @@ def evaluate(
     label_map: LabelMap = None,
     max_length: Annotated[
         int | None,
-        typer.Option(min=8, help="Longest text in tokens (as many as the model takes)."),
+        typer.Option(min=8, help="Longest text in tokens (that of the model's run, or as many as it takes)."),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -53,6 +53,7 @@ def evaluate(
     tokenizers = {lang: tokenizer_for(folder, lang) for lang in files}
     labels = model_labels(scored)
     most = family_of(scored.config).longest_text(scored.config)
+    longest = min(max_length or (origin and origin.max_length) or most, most)
 
     def read(file: str) -> Examples:
         return kind.relabel(read_labelled(kind, file), renamed, labels)
@@ -61,7 +62,7 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     for turn, (lang, examples) in enumerate(gold.items(), 1):
         with working(f"Scoring {lang} ({turn} of {len(gold)}): {len(examples):,} examples", quiet):
-            found = score(kind, scored, tokenizers[lang], examples, labels, min(max_length or most, most))
+            found = score(kind, scored, tokenizers[lang], examples, labels, longest)
         about = {"lang": lang, "split": split, "metric": kind.metric, "score": found.score, "examples": len(examples)}
         rows.append(about | dict(found.details))
     if as_json:

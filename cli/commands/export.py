@@ -123,8 +123,8 @@ def _labelled_sets(
     if kind.head != subject.head.name:
         raise ConfigError(f"--task {task} needs a model for {kind.head}, but MODEL is one for {subject.head.name}")
     renamed = (origin.label_map if origin else {}) | label_map
-    sets = []
+    labels, longest, sets = model_labels(subject.model), origin.max_length if origin else None, []
     for lang in parse_languages(langs):
         examples = read_labelled(kind, task_files(task_data, lang, split)[split])
-        sets.append(LabelledSet(lang, kind, kind.relabel(examples, renamed, model_labels(subject.model))))
+        sets.append(LabelledSet(lang, kind, kind.relabel(examples, renamed, labels), longest))
     return sets

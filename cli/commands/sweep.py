@@ -182,7 +182,7 @@ def _carry_out(
 def _say_where(run: Path, console: Console) -> None:
     from bistil_ray.results.records import REPORT
 
-    best = sorted(path.name for path in (run / "best").glob("*")) if (run / "best").exists() else []
+    best = sorted(path.name for path in (run / "best").glob("[!.]*")) if (run / "best").exists() else []
     if best:
         console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}")
     if (run / REPORT).exists():

@@ -211,3 +211,10 @@ def test_a_student_and_a_tokenizer_are_known_by_their_content(bert_folder: Path,
     assert look_at_tokenizer(str(copy)).fingerprint == tokenizer.fingerprint
     (copy / "tokenizer.json").write_text((copy / "tokenizer.json").read_text().replace("the", "thx"))
     assert look_at_tokenizer(str(copy)).fingerprint != tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("part", ["merges.txt", "added_tokens.json", "special_tokens_map.json"])
+def test_every_file_of_a_tokenizer_counts(part: str, bert_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bert_folder, tmp_path / "teacher")
+    (folder / part).write_text("{}")
+    assert look_at_tokenizer(str(folder)).fingerprint != look_at_tokenizer(str(bert_folder)).fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bistil_ray.storage import (
     open_filesystem,
     prepare_folder,
     read_result,
+    replaceable,
     replacing,
     write_json,
     write_text,
@@ -144,7 +146,7 @@ def test_a_result_that_cannot_be_written_leaves_the_step_undone(tmp_path: Path) 
 )
 def test_a_full_disk_is_told_as_such_whoever_met_it(problem: Exception, tmp_path: Path) -> None:
     write_text(tmp_path / "file", "old")
-    words = f"cannot write to {tmp_path}: .*; free some space and run the same command again, .* --storage"
+    words = f"cannot write to {tmp_path}: .*; free some space and run the same command again, .*--storage"
     with pytest.raises(StorageError, match=words), replacing(tmp_path / "file") as temporary:
         temporary.write_text("half")
         raise problem
@@ -190,3 +192,45 @@ def test_paths_and_uris_lead_to_the_same_file(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_refused_with_those_there_are() -> None:
     with pytest.raises(StorageError, match="allowed: a folder, s3://, gs://, hf://"):
         open_filesystem("ftp://host/file")
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    link, dangling = tmp_path / "link", tmp_path / "dangling"
+    (tmp_path / "real").mkdir()
+    link.symlink_to(tmp_path / "real")
+    dangling.symlink_to(tmp_path / "later")
+    for place in (link, dangling):
+        with replacing(place) as temporary:
+            temporary.mkdir()
+            (temporary / "file").touch()
+        assert place.is_symlink() and (place / "file").is_file()
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="neither a file nor a folder"):
+        write_text(tmp_path / "pipe", "words")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_mounted_folder_is_not_replaced() -> None:
+    with pytest.raises(StorageError, match="'/proc' is a mounted folder, .* name a new one inside of it"):
+        replaceable(Path("/proc"))
+
+
+def test_a_line_is_whole_however_little_a_write_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    append_line(tmp_path / "lines", "a line of more than seven bytes")
+    append_line(tmp_path / "lines", "another")
+    assert (tmp_path / "lines").read_text() == "a line of more than seven bytes\nanother\n"
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_a_result_that_is_lost_or_damaged_says_what_to_do(tmp_path: Path, text: str | None) -> None:
+    mark_done(tmp_path, {"loss": 1.0})
+    (tmp_path / "result.json").unlink()
+    if text is not None:
+        (tmp_path / "result.json").write_text(text)
+    with pytest.raises(StorageError, match=f"delete {tmp_path}, and the step is done again"):
+        read_result(tmp_path)

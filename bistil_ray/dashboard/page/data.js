@@ -22,7 +22,10 @@ function decode(data) {
     Object.assign(step, { at, settings: settings[step.kind]?.[met[step.kind]] ?? {}, curves: data.curves[at] ?? [] });
   });
   const records = rowsOf(data.records);
-  for (const record of records) steps[record.at].record = record;
+  for (const record of records) {
+    steps[record.at].record = record;
+    record.key = steps[record.at].key;
+  }
   const isTeacher = (record) => record.recipe === "teacher";
   const students = records.filter((record) => !isTeacher(record));
   const teachers = records.filter(isTeacher);
@@ -43,17 +46,26 @@ function isTaughtFrom(teacher) {
 function bestOf(students) {
   const chosen = [...groupBy(students, (student) => student.recipe).values()].map(bestByValidation);
   if (!chosen.every((student) => student.promise != null)) return bestByValidation(chosen);
-  return chosen.reduce((best, student) => (best && best.promise >= student.promise ? best : student), undefined);
+  return highest(chosen, (student) => [student.promise, student.agreement, ...merit(student)]);
 }
 
-/** The highest validation score, the fewest parameters among equals. */
+/** The highest validation score, among equals the fewest parameters, then agreement; in the end the step's name decides. */
 function bestByValidation(students) {
-  const merit = (student) => student.validation_score ?? -Infinity;
-  return students.reduce((best, student) => {
-    if (!best) return student;
-    const gain = merit(student) - merit(best);
-    return gain > 0 || (!(gain < 0) && student.params < best.params) ? student : best;
-  }, undefined);
+  return highest(students, merit);
+}
+
+const merit = (student) => [
+  student.validation_score ?? -Infinity, -student.params, student.agreement ?? -Infinity, student.key,
+];
+
+/** The item whose list of values is the highest, the first that differs deciding. */
+function highest(items, values) {
+  const isHigher = (one, other) => {
+    const [mine, theirs] = [values(one), values(other)];
+    const at = mine.findIndex((value, place) => value !== theirs[place]);
+    return at >= 0 && mine[at] > theirs[at];
+  };
+  return items.reduce((best, item) => (best && !isHigher(item, best) ? best : item), undefined);
 }
 
 /** Keep the points that nothing beats in both: cheaper (by ``cost``) and better (by score); cheapest first. */

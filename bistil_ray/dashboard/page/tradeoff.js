@@ -68,9 +68,9 @@ const MOST_HEAT_MAPS = 12;
 function drawHeat(run) {
   const students = run.students.filter((student) => passes(student) && student.density != null);
   const heading = "Teacher and density";
-  if (!students.length) return leaveOut("heat");
   const densities = inOrder(distinct(students, "density"));
   const teachers = distinct(students, "teacher");
+  if (densities.length < 2 && teachers.length < 2) return leaveOut("heat"); // nothing to compare
   const languages = [...groupBy(students, (student) => student.lang)];
   const cells = languages.flatMap(([, ofLang]) => heatCells(ofLang, teachers, densities)).flat();
   const scores = cells.filter(Boolean).map((student) => student.score);
@@ -79,17 +79,14 @@ function drawHeat(run) {
     el("h3", {}, languageOf(run, lang)),
     figure(`heat-${lang}`, `Scores by teacher and density in ${lang}`,
       () => heatFigure(ofLang, teachers, densities, range), 120 + 56 * teachers.length)));
-  fill("heat", heading, heatSentence(run, languages, teachers, densities), el("div", { class: "maps" }, maps),
+  fill("heat", heading, heatSentence(languages), el("div", { class: "maps" }, maps),
     languages.length > MOST_HEAT_MAPS
       && note(`${MOST_HEAT_MAPS} of ${languages.length} languages are shown; choose others with the filter above.`),
     note("A cell is the best student, by validation score, of that teacher at that density (the share of the encoder’s parameters "
       + "that fine-tuning may change); one colour scale for all languages, from the lowest cell (blue) to the highest (yellow)."));
 }
 
-function heatSentence(run, languages, teachers, densities) {
-  if (densities.length < 2 && teachers.length < 2) {
-    return `This run has one teacher and one density (${densities[0]}): nothing to compare here.`;
-  }
+function heatSentence(languages) {
   const best = languages.map(([, ofLang]) => bestOf(ofLang));
   const wins = groupBy(best, ({ teacher, density }) => `${teacher} at density ${density}`);
   const [place, won] = [...wins].sort((a, b) => b[1].length - a[1].length)[0];

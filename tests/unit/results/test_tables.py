@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 
 import pytest
 
@@ -100,6 +101,19 @@ def test_a_language_the_run_does_not_have_is_refused_with_those_it_has() -> None
     assert steps(of_languages(records, ["yo"])) == ["b"]
     with pytest.raises(ConfigError, match="--lang ha: it has sw, yo"):
         of_languages(records, ["ha"])
+
+
+def test_the_order_of_records_has_no_part_in_the_choice() -> None:
+    """Where all promise nothing it is agreement that decides, and in the end the name of a step."""
+    teacher = make_record("t", recipe="teacher", validation_score=0.0, agreement=None)
+    recipes = ("bistil", "scratch", "nodistil")
+    tied = [
+        make_record(f"{recipe}-{number}", recipe=recipe, validation_score=0.5, agreement=agreed, score=score)
+        for recipe, agreed in zip(recipes, (0.3, 0.7, 0.3), strict=True)
+        for number, score in enumerate((0.9, 0.1))
+    ]
+    for order in itertools.islice(itertools.permutations([teacher, *tied]), 0, None, 97):
+        assert best_per_language(order)["sw"].step == "scratch-1"
 
 
 def test_csv_holds_every_field() -> None:
