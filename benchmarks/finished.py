@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bistil_ray.results.records import PLAN, Record, find_run, read_records
+from bistil_ray.results.records import Record, find_run, read_plan, read_records
 from bistil_ray.storage import read_result
 
 
@@ -36,6 +35,5 @@ class FinishedRun:
 def read_run(place: str | Path) -> FinishedRun:
     """Read the run at ``place``."""
     folder = find_run(place)
-    planned = json.loads((folder / PLAN).read_text(encoding="utf-8"))["steps"]
-    steps = {step["key"]: step for step in planned}
+    steps = {step["key"]: step for step in read_plan(folder) or []}
     return FinishedRun(folder, read_records(folder), steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +15,7 @@ from scipy.optimize import nnls  # type: ignore[import-untyped]
 
 from bistil_ray.planning.plan import Plan
 from bistil_ray.planning.step import Step
-from bistil_ray.results.records import find_run
+from bistil_ray.results.records import find_run, read_plan
 from bistil_ray.storage import read_result
 
 from .played import Fleet, play
@@ -43,7 +42,7 @@ def read_seen(run: str | Path) -> list[Seen]:
     """Read the finished steps of a run, in the order of its plan."""
     folder = find_run(run)
     seen = []
-    for values in json.loads((folder / "plan.json").read_text(encoding="utf-8"))["steps"]:
+    for values in read_plan(folder) or []:
         step = Step(**{name: value for name, value in values.items() if name not in ("key", "title")})
         result = read_result(folder.parent / "steps" / step.key)
         seen.append(Seen(step, result["started"], result["finished"]))
