@@ -196,8 +196,11 @@ def _section(model: type[BaseModel], key: str) -> type[BaseModel] | None:
 
 def _validated(model: type[Config], values: Mapping[str, Any], flags: Mapping[str, Any]) -> Config:
     for key, value in values.items():
-        if any(map(holds_credentials, _texts(value, set()))):
-            raise ConfigError(f"{_flag_of(key, flags) or key} holds credentials: {ENVIRONMENT}")
+        for text in _texts(value, set()):
+            if holds_credentials(text):
+                raise ConfigError(f"{_flag_of(key, flags) or key} holds credentials: {ENVIRONMENT}")
+            if text != text.encode("utf-8", "replace").decode():
+                raise ConfigError(f"{_flag_of(key, flags) or key} is {text!r}: it must be UTF-8, as a run's files are")
     try:
         return model.model_validate(values)
     except ValidationError as problem:

@@ -23,7 +23,8 @@ SECONDS_PER_STEP = 6.0
 
 
 def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
-    """Give the plan with its cost on the cluster at hand as plain data."""
+    """Give the plan with its cost on the cluster at hand as plain data; ConfigError where a step has no room there."""
+    from bistil_ray.distributed.cluster import find_slot
     from bistil_ray.run_storage import storage_at
 
     storage = storage_at(config.storage)
@@ -31,6 +32,8 @@ def plan_data(plan: Plan, config: RunConfig, run: Path) -> dict[str, Any]:
     left = [step for step in plan if step.key not in done]
     flops = sum(step.flops for step in left)
     cluster = _cluster(config.execution)
+    if left:
+        find_slot(config.execution, cluster, plan)
     cores = max(1.0, cluster.cpus)  # a head may have none
     speed = cluster.gpus * GPU_FLOPS or cores * CPU_CORE_FLOPS
     seconds = flops / speed + SECONDS_PER_STEP * len(left) / cores

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bistil_ray.terminal import visible
 
 from .console import stderr
 
@@ -23,6 +25,21 @@ def new_folder(out: Path) -> Path:
     if folder == Path.cwd() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise StorageError(f"--out {str(out)!r} exists already: choose a new folder")
     return folder
+
+
+def settings_of(settings: Sequence[str], flags: Mapping[str, Any], reads: Collection[str]) -> RunConfig:
+    """Put together what a command goes by; say on stderr which of ``--set`` it does not read.
+
+    ``reads`` are the sections and keys that it does read; what its flags say is no matter of ``--set``.
+    """
+    from bistil_ray.config_sources import load_config
+
+    config = load_config(None, settings, flags)
+    keys = [entry.partition("=")[0].strip() for entry in settings]
+    if unread := [key for key in keys if key.partition(".")[0] not in reads]:
+        words = f"Note: this command does not read {', '.join(unread)}; it reads {', '.join(reads)} and its flags"
+        stderr().print(visible(words))
+    return config
 
 
 def only_language(config: RunConfig) -> str:

@@ -15,7 +15,7 @@ from ..models.language_tokenizers import teachers_by_language, tokenizer_beside
 from ..results.records import Record
 from ..tasks.words import needs_space
 from .description import TASKS, data_used, method_of, settings_used
-from .heads import PARSER, Head, head_of, read_config
+from .heads import PARSER, TAGGER, Head, head_of, read_config
 from .markdown import code, words
 from .origin import Origin
 from .scoreboard import scores_beside_peers
@@ -71,7 +71,7 @@ def model_card(
             "## Data and licences",
             data_used(origin, licence),
         ]
-    spaced = head == PARSER and needs_space(tokenizer_beside(folder))
+    spaced = head in (TAGGER, PARSER) and needs_space(tokenizer_beside(folder))
     example = program(head, repository, onnx_file, spaced_words=spaced)
     spoken = _tokenizers(folder, repository)
     parts += [forms, "## How to use it", spoken, f"```python\n{example}\n```", "## Limits", _limits(head, origin)]

@@ -108,14 +108,15 @@ def program(
     """Give a Python program that loads a model and uses it once.
 
     The model lies in ``repository`` on the hub, or in THIS_FOLDER; there it is the file ``onnx_file``, if given.
-    ``spaced_words``: its tokenizer wants the words of a sentence with the space before them.
+    ``spaced_words``: its tokenizer wants every word of a sentence with the space before it, the first one too.
     """
     place = repository or THIS_FOLDER
     words = '[" " + word for word in words]' if spaced_words else "words"
+    given = {"text": f" {TEXT}" if spaced_words and head == TAGGER else TEXT, "words": words}
     if onnx_file is None:
-        return PROGRAMS[head].strip().format(place=place, text=TEXT, words=words)
+        return PROGRAMS[head].strip().format(place=place, **given)
     opening = f'folder = "{place}"\n'
     if repository is not None:
         opening = f'from huggingface_hub import snapshot_download\n\nfolder = snapshot_download("{place}")\n'
     text = _ONNX_PARSER if head == PARSER else _ONNX
-    return text.strip().format(opening=opening, text=TEXT, file=onnx_file, told=_TOLD.get(head, _SHAPES), words=words)
+    return text.strip().format(opening=opening, file=onnx_file, told=_TOLD.get(head, _SHAPES), **given)

@@ -9,9 +9,11 @@ import typer
 
 from ..console import stderr
 from ..options import Corpora, Quiet
-from ..single import carry_out, new_folder, only_language
+from ..single import carry_out, new_folder, only_language, settings_of
 
 EPILOG = "Example: bistil-ray adapt --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out sw-sft/"
+
+READS = ("packing", "adapt", "text_column")
 
 
 def adapt(
@@ -24,14 +26,13 @@ def adapt(
     quiet: Quiet = False,
 ) -> None:
     """Tune a teacher sparsely to the text of one language (LT-SFT)."""
-    from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import look_at_corpus, look_at_teacher
     from bistil_ray.planning.text_steps import WHOLE_VOCABULARY, adapt_step, pack_step
 
     out = new_folder(out)
     chosen = [] if density is None else [f"adapt.density={density}"]
     flags = {"teacher": [teacher], "lang": lang, "corpora": corpora, "task_data": ""}
-    config = load_config(None, [*(settings or []), *chosen], flags)
+    config = settings_of([*(settings or []), *chosen], flags, READS)
     target = only_language(config)
     facts = look_at_teacher(teacher, teacher, {"packing.length": config.packing.length}, "--teacher")
     texts = {target: look_at_corpus(corpora, target, config.text_column)}

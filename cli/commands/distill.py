@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from ..options import RECIPE_HELP, Corpora, Quiet, Seed
-from ..single import carry_out, new_folder, only_language
+from ..single import carry_out, new_folder, only_language, settings_of
 
 EPILOG = "Example: bistil-ray distill --teacher FacebookAI/xlm-roberta-base --lang sw --corpora corpora/ --out student/"
+
+READS = ("layers", "hidden", "vocabulary", "packing", "adapt", "language_sfts", "distil", "text_column")
 
 
 def distill(
@@ -27,7 +29,6 @@ def distill(
     quiet: Quiet = False,
 ) -> None:
     """Distil a task-agnostic bilingual student from a teacher's hidden states and attention."""
-    from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
     from bistil_ray.facts import Facts, TaskFacts
     from bistil_ray.feasibility import check_students
@@ -41,7 +42,7 @@ def distill(
         "teacher": [teacher], "lang": lang, "source": source, "corpora": corpora, "recipe": recipe, "seed": seed,
         "layers": layers, "hidden": hidden, "task_data": "",
     }  # fmt: skip
-    config = load_config(None, settings or [], flags)
+    config = settings_of(settings or [], flags, READS)
     target = only_language(config)
     if config.recipes[0] not in RECIPES:
         raise ConfigError(f"--recipe {recipe} makes no student of one teacher: allowed are {', '.join(RECIPES)}")

@@ -11,7 +11,7 @@ from bistil_ray.terminal import visible
 
 from ..console import print_json, print_table, stderr
 from ..options import TASK_HELP, Quiet, Seed
-from ..single import carry_out, new_folder, only_language
+from ..single import carry_out, new_folder, only_language, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from bistil_ray.planning.text_steps import Shape
 
 EPILOG = "Example: bistil-ray finetune --student student/ --teacher TEACHER --task-data ner/ --lang sw --out sw-ner/"
+
+READS = (
+    *("task_sources", "label_map", "task_teacher", "language_sfts", "text_column"),
+    *("packing", "distil", "teach", "finetune"),
+)
 
 
 def finetune(
@@ -55,7 +60,6 @@ def finetune(
     A student of several teachers learns from the labels alone and keeps a tokenizer for each language.
     """
     from bistil_ray.config import to_yaml
-    from bistil_ray.config_sources import load_config
     from bistil_ray.errors import ConfigError
     from bistil_ray.inputs import look_at_student
     from bistil_ray.models.language_tokenizers import teachers_by_language
@@ -67,7 +71,7 @@ def finetune(
         "teacher": [teacher or student], "lang": lang or source, "source": source, "corpora": corpora or "",
         "task": task, "task_data": task_data, "density": density, "seed": seed,
     }  # fmt: skip
-    config = load_config(None, settings or [], flags)
+    config = settings_of(settings or [], flags, READS)
     # Under its teacher it reads what that one does.
     given, shape = look_at_student(student, {} if teacher else {"finetune.max_length": config.finetune.max_length})
     teachers = teachers_by_language(Path(given.uri))

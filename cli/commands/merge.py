@@ -9,9 +9,11 @@ import typer
 
 from ..console import print_json, print_table
 from ..options import AsJson, Corpora, Quiet, Seed
-from ..single import carry_out, new_folder
+from ..single import carry_out, new_folder, settings_of
 
 EPILOG = "Example: bistil-ray merge --teachers en=english/,sw=swahili/,yo=swahili/ --corpora corpora/ --out student/"
+
+READS = ("vocabulary", "packing", "merge", "text_column")
 
 
 def merge(
@@ -34,7 +36,6 @@ def merge(
 ) -> None:
     """Merge teachers of different languages and vocabularies into one student of all these languages."""
     from bistil_ray.assignment import check_predictions, language_of, parse_assignment
-    from bistil_ray.config_sources import load_config
     from bistil_ray.inputs import display_names, look_at_corpus, look_at_teacher
     from bistil_ray.planning.merge_steps import merge_step, predict_step, student_shape, vocabulary_of_each
     from bistil_ray.planning.text_steps import pack_step
@@ -47,7 +48,7 @@ def merge(
         "teachers": list(places.values()), "langs": list(places), "corpora": corpora, "seed": seed, "task_data": "",
         "merge.body": body,
     }  # fmt: skip
-    config = load_config(None, [*(settings or []), *chosen], flags)
+    config = settings_of([*(settings or []), *chosen], flags, READS)
     lengths = {"packing.length": config.packing.length}
     names = display_names(config.teachers)
     facts = {place: look_at_teacher(place, name, lengths) for place, name in names.items()}

@@ -29,6 +29,9 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
         (["--densities", "0.1,1.5"], "--densities is '1.5': must be less than or equal to 1"),
         (["--workers", "0"], "--workers is 0"),
         (["--workers", "many"], "--workers"),
+        (["--workers", "999"], "--workers 999 needs 999 CPUs, but the cluster has"),
+        (["--gpus-per-worker", "99"], "with --gpus-per-worker 99 needs 99 GPUs, but the cluster has"),
+        (["--storage", "runs/\udcff"], "--storage is 'runs/\\udcff': it must be UTF-8"),
         (
             ["--recipes", "magic"],
             "--recipes is 'magic': must be 'bistil', 'scratch', 'distilmbert', 'minilmv2', 'nodistil'",

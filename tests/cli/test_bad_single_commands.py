@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bistil_ray.cli.single import settings_of
+
 Refused = Callable[..., str]
 
 DISTILL = ("distill", "--teacher", "{teacher}", "--corpora", "{corpora}", "--out", "{out}")
@@ -91,3 +93,12 @@ def test_an_output_that_exists_is_not_touched(refused: Refused, toy_settings: di
     places = {**toy_settings, "teacher": toy_settings["teachers"][0], "out": str(tmp_path / "out")}
     words = tuple(word.format(**places) for word in (*DISTILL, "--lang", "sw", "--set", "packing.length=32"))
     assert "exists already: choose a new folder" in refused(command=words)
+
+
+def test_settings_that_a_command_does_not_read_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = {"teacher": ["T"], "lang": "sw", "corpora": "C", "task_data": ""}
+    config = settings_of(["distil.steps=3", "finetune.lr=3", "seeds=7"], flags, ("packing", "distil"))
+    assert config.distil.steps == 3
+    assert "does not read finetune.lr, seeds; it reads packing, distil and its flags" in capsys.readouterr().err
+    settings_of(["distil.steps=3"], flags, ("packing", "distil"))
+    assert capsys.readouterr() == ("", "")

@@ -97,7 +97,7 @@ def test_a_run_without_a_name_is_named_after_what_it_computes(sweep: Bistil) -> 
         return Path(json.loads(sweep("--json", *flags)[1])["run"]).name
 
     assert re.fullmatch(r"ner-en-sw-[0-9a-f]{8}", run())
-    assert run() == run("--workers", "3") == run("--set", "distil.accumulation=2")
+    assert run() == run("--max-parallel", "3") == run("--set", "distil.accumulation=2")
     assert run() != run("--densities", "0.5")
 
 

@@ -14,7 +14,7 @@ from bistil_ray.export.card import model_card
 from bistil_ray.export.description import METHODS, TASKS
 from bistil_ray.export.heads import HEADS, PARSER, TAGGER, Head
 from bistil_ray.export.origin import Origin
-from bistil_ray.export.usage import THIS_FOLDER, program
+from bistil_ray.export.usage import TEXT, THIS_FOLDER, program
 from bistil_ray.results.records import Record
 
 Records = Sequence[Record]
@@ -129,6 +129,8 @@ def test_words_of_a_sentence_are_split_as_they_were_in_training(onnx_file: str |
     spaced, plain = (program(PARSER, None, onnx_file, spaced_words=spaced) for spaced in (True, False))
     assert 'tokenizer([" " + word for word in words], is_split_into_words=True' in spaced
     assert "tokenizer(words, is_split_into_words=True" in plain
+    spaced, plain = (program(TAGGER, None, onnx_file, spaced_words=spaced) for spaced in (True, False))
+    assert f'" {TEXT}"' in spaced and f'"{TEXT}"' in plain
 
 
 def test_what_was_left_out_is_not_said_to_have_been_done(folder: Path, record: Callable[..., Record]) -> None:
