@@ -1,7 +1,8 @@
 """Between a corpus and a training step: ``python -m benchmarks.feed CORPORA TEACHER [--lang L] [--length T]``.
 
 Prints how fast text is tokenised and packed next to a plain loop, what the feed adds to a step, when the first batch is
-there, how memory grows with the corpus, and how fast ids are counted. CPU time is that of one process with one thread.
+there, how much faster all cores pack than one, how memory grows with the corpus, and how fast ids are counted. CPU time
+is that of one process with one thread.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 import torch
 from tokenizers import Tokenizer
 
-from bistil_ray.data.corpus import corpus_files, list_shards
+from bistil_ray.data.corpus import Shard, corpus_files, list_shards
 from bistil_ray.data.masking import MaskingVocabulary
 from bistil_ray.data.pack import pack_shard
 from bistil_ray.models.loading import load_masked_lm, load_tokenizer
@@ -38,6 +39,7 @@ from .step.product import ProductStep
 BATCH, STEPS, FOREVER = 16, 12, 100_000
 COUNTED, VOCABULARY = 20_000_000, 120_000
 TIMES = 20
+PARTS = 8
 
 
 class Took(NamedTuple):
@@ -81,6 +83,9 @@ def main() -> None:
                 "{:.3f}, {:.3f}",
                 *steps(given, work, context),
             )
+        times_as_fast = "packing by data tasks on {:.0f} cores over packing in one process, by the clock"
+        cores = len(os.sched_getaffinity(0))
+        _print(times_as_fast.format(cores), "{:.2f}", scaling(given, work, context))
         for times in (1, TIMES):
             _print(f"peak memory with the corpus {times} x, MiB", "{:.0f}", run_alone(memory, given, times))
         _print("ids counted in a second, millions", "{:.0f}", counting() / 1e6)
@@ -98,9 +103,19 @@ def packing(given: Given, work: Path) -> float:
 
 def pack(given: Given, work: Path) -> None:
     """Pack the text into ``work``, one shard after the other."""
-    tokenizer = Path(given.teacher, "tokenizer.json").read_text(encoding="utf-8")
-    for shard in list_shards(given.files, "text"):
-        pack_shard(shard, "text", tokenizer, given.length, 0.01, 0, str(work / "blocks"), str(work / "held_out"))
+    LocalContext().map(_packer(given, work), list_shards(given.files, "text"))
+
+
+def scaling(given: Given, work: Path, context: Context) -> float:
+    """Pack copies of the text in this process and as ``context`` has it done, by turns; give the clocks' ratio."""
+    copies = tuple(str(work / f"part-{number}.parquet") for number in range(PARTS))
+    for copy in copies:
+        Path(copy).symlink_to(given.files[0])
+    shards, pack_one = list_shards(copies, "text"), _packer(given, work / "copies")
+    turns = [partial(done_by.map, pack_one, shards) for done_by in (LocalContext(), context)]
+    turns[1]()  # starts the processes
+    pairs = [[_timed(turn).seconds for turn in turns] for _ in range(3)]
+    return median(alone / shared for alone, shared in pairs)
 
 
 def first_batch(given: Given, work: Path, context: Context) -> float:
@@ -155,6 +170,19 @@ def _stream(given: Given, work: Path, context: Context) -> Iterator[Mapping[str,
 @cache
 def _vocabulary(teacher: str) -> MaskingVocabulary:
     return MaskingVocabulary.from_tokenizer(load_tokenizer(teacher))
+
+
+def _packer(given: Given, work: Path) -> Callable[[Shard], object]:
+    return partial(
+        pack_shard,
+        column="text",
+        tokenizer_json=Path(given.teacher, "tokenizer.json").read_text(encoding="utf-8"),
+        length=given.length,
+        held_out_share=0.01,
+        seed=0,
+        blocks_folder=str(work / "blocks"),
+        held_out_folder=str(work / "held_out"),
+    )
 
 
 def _pack_plainly(given: Given, out: Path) -> None:

@@ -27,7 +27,7 @@ def test_a_sweep_without_room_ends_and_is_finished_by_the_same_command(
     plan = Plan((first, second, other))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(START_TIMEOUT, "0.3")
-        patch.setattr("bistil_ray.distributed.cluster.find_slot", lambda *given: (Slot("process", 1, 99.0, 0.0), 1))
+        patch.setattr("bistil_ray.distributed.tuning.find_slot", lambda *given: (Slot("process", 1, 99.0, 0.0), 1))
         without = carry_out(config, plan, "run", body=end_at_once)
     assert not without.interrupted
     state, reason = without.states[first.key]

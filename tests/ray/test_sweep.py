@@ -183,7 +183,7 @@ def test_a_pack_waits_for_no_gpu_and_no_training_workers(
     tmp_path: Path,
 ) -> None:
     on_gpus = Slot("train", workers=2, cpus=1.0, gpus=9.0)  # this cluster has one
-    monkeypatch.setattr("bistil_ray.distributed.cluster.find_slot", lambda *given: (on_gpus, 1))
+    monkeypatch.setattr("bistil_ray.distributed.tuning.find_slot", lambda *given: (on_gpus, 1))
     config, plan = plan_of(storage=str(tmp_path))
     pack = plan.steps[0]
     outcome = carry_out(config, Plan((pack,)), "packed")
