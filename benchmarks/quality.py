@@ -50,6 +50,7 @@ PRESETS = {
         {"ner": (2, 0.5), "pos": (3, 1), "topic": (15, 10), "dep": (3, 1)},
     ),
 }
+PROGRAM = (sys.executable, "-m", "bistil_ray.cli")
 TREEBANKS = "yo"  # the one target language with a treebank of written text
 
 CHANGES: dict[str, dict[str, object]] = {
@@ -74,8 +75,8 @@ CHANGES: dict[str, dict[str, object]] = {
 def main() -> None:
     """Sweep and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("shared", type=Path)
-    parser.add_argument("storage", type=Path)
+    parser.add_argument("shared", type=Path, nargs="?", default=Path("../shared"), help="../shared if not given")
+    parser.add_argument("storage", type=Path, nargs="?", default=Path("runs/quality"), help="runs/quality if not given")
     parser.add_argument("--preset", choices=PRESETS, default="quick")
     parser.add_argument("--teacher", help="folder of a masked language model; mini-mbert-6l, trimmed, if not given")
     parser.add_argument("--tasks", help="some of the preset's tasks, such as ner,pos")
@@ -108,7 +109,7 @@ def main() -> None:
         }
         langs = TREEBANKS if task == "dep" else languages
         data = given.shared / "data"
-        command = ["bistil-ray", "sweep", "--yes", "--langs", langs, "--task", task, "--task-data", data / task]
+        command = [*PROGRAM, "sweep", "--yes", "--langs", langs, "--task", task, "--task-data", data / task]
         command += ["--corpora", data / "corpora", "--teachers", teacher, "--recipes", recipes]
         command += ["--seeds", given.seeds or preset.seeds, "--storage", given.storage, "--name", name]
         carry_out([*command, *(f"--set={key}={value}" for key, value in every.items())])
@@ -134,7 +135,7 @@ def trimmed_teacher(shared: Path, storage: Path, langs: str) -> Path:
     """Cut the small teacher's vocabulary to the languages: nothing is lost, and tuning it on a task gets cheaper."""
     folder = storage / "teacher"
     if not folder.exists():
-        command = ["bistil-ray", "trim", "--teacher", shared / "models/mini-mbert-6l", "--langs", f"en,{langs}"]
+        command = [*PROGRAM, "trim", "--teacher", shared / "models/mini-mbert-6l", "--langs", f"en,{langs}"]
         command += ["--corpora", shared / "data/corpora", "--out", folder]
         carry_out(command)
     return folder

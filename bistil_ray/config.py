@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .errors import ConfigError
 from .languages import parse_language
@@ -89,8 +89,10 @@ class RunConfig(Section):
 
     @field_validator("langs", "task_sources")
     @classmethod
-    def _languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(parse_language(code) for code in value)
+    def _languages(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Give the codes their one spelling; the context holds the flags that set keys, for errors to name."""
+        key = str(info.field_name)
+        return tuple(parse_language(code, (info.context or {}).get(key, key)) for code in value)
 
     @field_validator("langs", "task_sources", "teachers", "layers", "hidden", "densities", "recipes", "seeds")
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from .config import RunConfig, RunDraft
 from .credentials import ENVIRONMENT, holds_credentials
@@ -31,6 +32,9 @@ FLAG_KEYS = {
     "gpus_per_worker": "execution.gpus_per_worker",
     "max_parallel": "execution.max_parallel",
     "share_teacher": "execution.share_teacher",
+    "top_k": "merge.top_k",
+    "threshold": "merge.threshold",
+    "body": "merge.body",
 }
 
 # Words for what pydantic says less plainly, by its name of the mistake.
@@ -202,7 +206,7 @@ def _validated(model: type[Config], values: Mapping[str, Any], flags: Mapping[st
             if text != text.encode("utf-8", "replace").decode():
                 raise ConfigError(f"{_flag_of(key, flags) or key} is {text!r}: it must be UTF-8, as a run's files are")
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={FLAG_KEYS.get(name, name): _as_flag(name) for name in flags})
     except ValidationError as problem:
         raise ConfigError(_first_mistake(problem, flags)) from problem
 
@@ -226,14 +230,25 @@ def _first_mistake(problem: ValidationError, flags: Mapping[str, Any]) -> str:
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, ConfigError):
         return str(cause)
-    allowed = str(cause or ALLOWED.get(first["type"]) or first["msg"].replace("Input should", "must"))
-    if isinstance(first["input"], bool):
+    return told_plainly(flag or key, first)
+
+
+def told_plainly(what: str, mistake: ErrorDetails) -> str:
+    """Say of a mistake that pydantic found in ``what``, a flag or a key, its value and what is allowed."""
+    value, cause = mistake["input"], mistake.get("ctx", {}).get("error")
+    allowed = str(cause or ALLOWED.get(mistake["type"]) or mistake["msg"].replace("Input should", "must"))
+    allowed = allowed.replace(f"{value!r} is not", "must be").rstrip(".")
+    if isinstance(value, bool):
         allowed += " (YAML reads a bare no, off, yes or on as a truth value: put it in quotes)"
-    return f"{flag or key} is {_SHORT.repr(first['input'])}: {allowed}"
+    return f"{what} is {_SHORT.repr(value)}: {allowed}"
 
 
 def _flag_of(key: str, flags: Mapping[str, Any]) -> str | None:
-    return next((f"--{name.replace('_', '-')}" for name in flags if FLAG_KEYS.get(name, name) == key), None)
+    return next((_as_flag(name) for name in flags if FLAG_KEYS.get(name, name) == key), None)
+
+
+def _as_flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _known_path(place: Sequence[str | int]) -> Iterator[str]:

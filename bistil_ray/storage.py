@@ -29,6 +29,8 @@ RESULT = "result.json"
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 LOOKS_AT_ONCE = 32
+GCS_LIMIT, GCS_SECONDS = "retry_limit_seconds", 10
+"""How long Google's client tries before it says what is wrong: by itself for a quarter of an hour. We try again."""
 LONGEST_PATH, LONGEST_NAME = 4000, 255
 """Bytes that file systems take; a path gets a little longer by what is written below it."""
 
@@ -51,6 +53,8 @@ def open_filesystem(uri: str) -> tuple[FileSystem, str]:
         from huggingface_hub import HfFileSystem
 
         return fs.PyFileSystem(fs.FSSpecHandler(HfFileSystem())), uri.removeprefix("hf://")
+    if uri.startswith("gs://") and GCS_LIMIT not in uri:
+        uri += f"{'&' if '?' in uri else '?'}{GCS_LIMIT}={GCS_SECONDS}"
     try:
         return fs.FileSystem.from_uri(uri)
     except (ValueError, OSError) as problem:
@@ -138,7 +142,11 @@ def replacing(path: Path) -> Iterator[Path]:
     replaced. A folder takes the place of a folder, but no file does: StorageError.
     """
     path = replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise StorageError(f"cannot write to {path.parent}: {reason}; choose another folder") from problem
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with told_when_full(path.parent):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bistil_ray.credentials import masked
 from bistil_ray.errors import StorageError
-from bistil_ray.run_storage import SCHEMES, open_storage
+from bistil_ray.run_storage import open_storage
 from bistil_ray.storage import local_path
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "pyarrow", "ray")
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 
 def examine(storage: str) -> list[Finding]:
     """Carry out every check; ``storage`` is the folder or bucket that runs will be written to."""
-    place = _bucket if storage.startswith(SCHEMES) else _disk
+    place = _bucket if "://" in storage and not storage.startswith("file://") else _disk
     return [*_versions(), _ray(), *_ray_cluster(), *_devices(), _memory(), place(storage), _hub()]
 
 

@@ -11,9 +11,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from bistil_ray import __version__
 from bistil_ray.credentials import masked
@@ -41,6 +42,8 @@ COMMANDS = (
     "doctor",
 )
 
+UNWRAPPED = "\b\n"
+"""What an example in a ``--help`` begins with, so that it stays on one line and can be copied."""
 FAULT = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -82,9 +85,9 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     debug = len(words) < len(given)
     try:
-        code = typer.main.get_command(make_app()).main(
-            words or ["--help"], prog_name="bistil-ray", standalone_mode=False
-        )
+        command = typer.main.get_command(make_app())
+        _keep_examples_whole(command)
+        code = command.main(words or ["--help"], prog_name="bistil-ray", standalone_mode=False)
     except (BistilError, typer.TyperException) as error:
         return _mistake(_one_line(error), debug)
     except (KeyboardInterrupt, typer.Abort):
@@ -96,6 +99,13 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception:
         return _fault()
     return code if isinstance(code, int) else 0
+
+
+def _keep_examples_whole(command: Any) -> None:  # noqa: ANN401
+    if command.epilog:
+        command.epilog = UNWRAPPED + command.epilog.removeprefix(UNWRAPPED)
+    for inner in getattr(command, "commands", {}).values():
+        _keep_examples_whole(inner)
 
 
 def _mistake(words: str, debug: bool) -> int:
@@ -112,7 +122,12 @@ def _fault() -> int:
 
 
 def _one_line(error: BistilError | typer.TyperException) -> str:
-    if isinstance(error, typer.TyperException):
+    cause = error.__cause__
+    if isinstance(error, typer.BadParameter) and error.param is not None and isinstance(cause, ValidationError):
+        from bistil_ray.config_sources import told_plainly
+
+        text = masked(told_plainly(error.param.opts[0], cause.errors()[0]))
+    elif isinstance(error, typer.TyperException):
         text = masked(error.format_message())
         text = text[:1].lower() + text[1:].rstrip(".")
     else:

@@ -14,7 +14,7 @@ LabelMap = Annotated[
     list[str] | None, typer.Option(help="Rename a label of the data, such as DATE=O; may be repeated.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress, only what failed.")]
-Seed = Annotated[int, typer.Option(help="Random seed.")]
+Seed = Annotated[int, typer.Option(help="Random seed.", min=0, max=2**53 - 1)]
 
 
 def renamed_labels(given: list[str] | None) -> dict[str, str]:

@@ -24,6 +24,8 @@ PASSING_WORDS = (
     "UNAVAILABLE", "DEADLINE_EXCEEDED", "HTTP status 500", "HTTP status 502", "HTTP status 503", "HTTP status 504",
 )  # fmt: skip
 """What the clients of object stores say then: their errors have no numbers."""
+HUB_OFFLINE = "OfflineModeIsEnabled"
+"""What the hub's library raises under HF_HUB_OFFLINE, a ConnectionError that stays; it is not imported for its name."""
 
 
 def retried(read: Callable[[], Item], sleep: Callable[[float], None] = time.sleep) -> Item:
@@ -52,6 +54,6 @@ def may_pass(problem: OSError) -> bool:
     """Tell whether a failure to read may be over soon, which a missing or a damaged file's never is."""
     return (
         problem.errno in PASSING
-        or isinstance(problem, ConnectionError | TimeoutError)
+        or (isinstance(problem, ConnectionError | TimeoutError) and type(problem).__name__ != HUB_OFFLINE)
         or any(words in str(problem) for words in PASSING_WORDS)
     )

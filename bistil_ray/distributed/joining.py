@@ -40,10 +40,10 @@ def join(address: str) -> None:
 
     Raises ConfigError in one line: no such place, nothing listens there, no token, or a token that is refused.
     """
-    if "://" in address:
+    if not address or "://" in address:
         raise ConfigError(
             f"--address {address!r} is not a cluster's head: give HOST:PORT (the port is usually 6379) or auto, "
-            f"or send the sweep there with `ray job submit --address {address} -- bistil-ray sweep ...`"
+            f"or send the sweep there with `ray job submit --address {address or 'URL'} -- bistil-ray sweep ...`"
         )
     _require_token(address)
     if address != "auto":

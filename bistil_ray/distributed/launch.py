@@ -6,12 +6,14 @@ reports it as its result, so that only lost processes lead to another attempt.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -102,9 +104,19 @@ def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     try:
         return body(job, RayContext(_forward(tune.report), device))
     finally:
-        gc.collect()  # one process runs many steps, and models hold themselves in cycles
+        _let_go()
         if slot.gpus:
             torch.cuda.empty_cache()  # which others on this GPU may need before the next step here
+
+
+def _let_go() -> None:
+    """Give back what a step has held: a process runs many of them.
+
+    Models hold themselves in cycles, and of what is freed the heaps of glibc's threads return nothing by themselves.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):  # other C libraries have no such call
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,8 @@ def check_name(config: RunConfig, run: Path) -> None:
     if changed:
         raise StorageError(
             f"run {run.name!r} was made with another configuration ({'; '.join(changed)}): continue it with "
-            f"--config {written}, or choose another --name (finished steps are shared by all runs in {run.parent})"
+            f"--config {shlex.quote(str(written))}, or choose another --name (finished steps are shared by all runs in "
+            f"{run.parent})"
         )
 
 

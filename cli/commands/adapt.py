@@ -21,7 +21,7 @@ def adapt(
     lang: Annotated[str, typer.Option(help="The language.")],
     corpora: Corpora,
     out: Annotated[Path, typer.Option(help="New folder for the SFT.")],
-    density: Annotated[float | None, typer.Option(help="Share of the encoder that may change.")] = None,
+    density: Annotated[float | None, typer.Option(min=0, max=1, help="Share of the encoder that may change.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as adapt.lr=1e-4.")] = None,
     quiet: Quiet = False,
 ) -> None:

@@ -42,13 +42,11 @@ def merge(
 
     out = new_folder(out)
     places = parse_assignment(teachers)
-    given = {"merge.top_k": top_k, "merge.threshold": threshold}
-    chosen = [f"{key}={value}" for key, value in given.items() if value is not None]
     flags = {
         "teachers": list(places.values()), "langs": list(places), "corpora": corpora, "seed": seed, "task_data": "",
-        "merge.body": body,
+        "top_k": top_k, "threshold": threshold, "body": body,
     }  # fmt: skip
-    config = settings_of([*(settings or []), *chosen], flags, READS)
+    config = settings_of(settings or [], flags, READS)
     lengths = {"packing.length": config.packing.length}
     names = display_names(config.teachers)
     facts = {place: look_at_teacher(place, name, lengths) for place, name in names.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bistil_ray.config import RunConfig
     from bistil_ray.planning.plan import Plan
 
-EPILOG = "Example: bistil-ray sweep --langs sw,yo,ha    (the embedded sample: minutes on two CPU cores, no network)"
+EPILOG = "Example: bistil-ray sweep --langs sw,yo,ha"
 
 
 def sweep(
@@ -73,7 +74,10 @@ def sweep(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a plan of more than an hour.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Distil a student for every language, teacher, depth, density, recipe and seed; rerun to continue."""
+    """Distil a student for every language, teacher, depth, density, recipe and seed; rerun to continue.
+
+    Without data and teachers it takes the embedded sample: minutes on two CPU cores, no network.
+    """
     flags: dict[str, Any] = {
         "langs": langs, "source": source, "teachers": teachers, "corpora": corpora, "task": task,
         "task_data": task_data, "task_sources": task_sources, "layers": layers, "hidden": hidden,
@@ -82,7 +86,7 @@ def sweep(
         "share_teacher": share_teacher,
     }  # fmt: skip
     console = stderr() if as_json else stdout()
-    resolved = _resolve(config, settings or [], flags, console)
+    resolved, of_sample = _resolve(config, settings or [], flags)
 
     from bistil_ray.distributed.sweep import check_name
     from bistil_ray.inputs import gather_facts
@@ -97,6 +101,8 @@ def sweep(
         facts = gather_facts(resolved)
     work = make_plan(resolved, facts)
     data = plan_data(work, resolved, run)
+    if of_sample:
+        console.print("No data or teachers given: using the embedded sample (tiny teachers, made-up text, NER).")
     if plan:
         if as_json:
             print_json(data)
@@ -106,12 +112,13 @@ def sweep(
     _carry_out(resolved, work, run, data, console, as_json, yes, quiet)
 
 
-def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], console: Console) -> RunConfig:
+def _resolve(config: str | None, settings: list[str], flags: dict[str, Any]) -> tuple[RunConfig, bool]:
+    """Put the configuration together; tell whether it is that of the embedded sample, which is then written out."""
     from bistil_ray.config_sources import load_config, load_draft
 
     draft = load_draft(config, settings, flags)
     if config not in (None, "sample") or draft.still_to_give != ("teachers", "corpora", "task_data"):
-        return load_config(config, settings, flags)
+        return load_config(config, settings, flags), False
 
     from bistil_ray.errors import ConfigError
     from bistil_ray.run_storage import open_storage
@@ -122,13 +129,12 @@ def _resolve(config: str | None, settings: list[str], flags: dict[str, Any], con
             f"the embedded sample has labels for ner, not for {draft.task}: give --task-data, --teachers and --corpora"
         )
     paths = materialise(open_storage(draft.storage).folder / "sample")
-    console.print("No data or teachers given: using the embedded sample (tiny teachers, made-up text, NER).")
     defaults = {
         "teachers": [str(path) for path in paths.teachers.values()],
         "corpora": str(paths.corpora),
         "task_data": str(paths.task_data),
     }
-    return load_config("sample", settings, flags, defaults)
+    return load_config("sample", settings, flags, defaults), True
 
 
 def _default_name(config: RunConfig) -> str:
@@ -187,4 +193,4 @@ def _say_where(run: Path, console: Console) -> None:
         console.print(f"Best students: {', '.join(str(run / 'best' / lang) for lang in best)}")
     if (run / REPORT).exists():
         console.print(f"Report: {run / REPORT}")
-    console.print(f"Results: bistil-ray results {run}")
+    console.print(f"Results: bistil-ray results {shlex.quote(str(run))}")

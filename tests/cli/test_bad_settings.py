@@ -23,6 +23,9 @@ def test_without_mistakes_a_sweep_would_start(bistil: Bistil, mine: str) -> None
     [
         (["--langs", "swahli"], "unknown language 'swahli' in --langs; did you mean sw (Swahili)"),
         (["--langs", "sw,xq"], "unknown language 'xq' in --langs"),
+        (["--task-sources", "en,xq"], "unknown language 'xq' in --task-sources"),
+        (["--set", "langs=xq"], "unknown language 'xq' in "),
+        (["--address", ""], "--address '' is not a cluster's head"),
         (["--langs", "sw,en"], "--langs holds the source language 'en'"),
         (["--source", "englich"], "unknown language 'englich' in --source"),
         (["--densities", "0"], "--densities is '0': must be greater than 0"),

@@ -61,7 +61,7 @@ def test_rows_of_another_language_are_left_out_where_a_column_tells(bistil: Bist
         (("{raw}", "--lang", "swahli"), "unknown language 'swahli' in --lang"),
         (("{raw}/gone.txt", "--lang", "sw"), "no file or folder of files"),
         (("{raw}", "--lang", "sw", "--column", "body"), "has no column 'body' but text, lang (--column)"),
-        (("{raw}", "--lang", "sw", "--format", "xml"), "'xml' is not one of"),
+        (("{raw}", "--lang", "sw", "--format", "xml"), "--format is 'xml': must be one of"),
         (("{raw}", "--lang", "sw", "--keep-language", "sw"), "write COLUMN=VALUE"),
         (("{raw}", "--lang", "sw", "--keep-language", "lang=sw"), "a.txt has no column 'lang' but text"),
         (("{raw}", "--lang", "sw", "--min-characters", "999"), "no document is left of 8 rows: 8 too short"),

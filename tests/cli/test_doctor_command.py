@@ -36,6 +36,12 @@ def test_a_place_that_cannot_be_written_is_a_problem_and_no_crash(bistil: Bistil
     assert "--storage" in line
 
 
+@pytest.mark.parametrize("place", ["ftp://host/runs", "hf://datasets/a/b"])
+def test_a_storage_that_a_sweep_refuses_is_a_problem(bistil: Bistil, place: str) -> None:
+    out = bistil("doctor", "--storage", place)[1]
+    assert "problem" in next(line for line in out.splitlines() if line.startswith("storage"))
+
+
 def test_a_missing_library_is_a_problem_and_no_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checks, "LIBRARIES", ("no-such-library",))
     found = {finding.check: finding for finding in checks.examine(str(tmp_path))}

@@ -67,10 +67,12 @@ def test_version(bistil: Bistil) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_each_command_holds_an_example_whose_flags_it_knows(bistil: Bistil, name: str) -> None:
+def test_the_help_of_each_command_ends_with_an_example_on_one_line_whose_flags_it_knows(
+    bistil: Bistil, name: str
+) -> None:
     code, out, _ = bistil(name, "--help")
     assert code == 0
-    example = " ".join(out[out.index("Example: ") :].split())
+    example = out.rstrip().splitlines()[-1].strip()
     assert example.startswith(f"Example: bistil-ray {name} ")
     for flag in re.findall(r"--[a-z][a-z-]*", example):
         assert re.search(rf"^ .*{flag}\b", out[: out.index("Example: ")], re.MULTILINE), flag

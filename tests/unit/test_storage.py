@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from bistil_ray import storage
 from bistil_ray.errors import StorageError
 from bistil_ray.storage import (
     DONE,
+    GCS_SECONDS,
     RESULT,
     append_line,
     is_done,
@@ -73,6 +75,21 @@ def test_no_file_takes_the_place_of_a_folder(place: str, tmp_path: Path) -> None
     with pytest.raises(StorageError, match="folder"):
         write_text(tmp_path / place, "a file now")
     assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["mine"]
+
+
+def test_a_place_below_a_file_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot write to .*file: "):
+        write_text(tmp_path / "file" / "report.html", "text")
+
+
+def test_google_is_not_asked_for_a_quarter_of_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyarrow.fs.FileSystem", SimpleNamespace(from_uri=lambda uri: (None, uri)))
+    limit = f"retry_limit_seconds={GCS_SECONDS}"
+    assert open_filesystem("gs://bucket/runs")[1] == f"gs://bucket/runs?{limit}"
+    assert open_filesystem("gs://bucket/runs?scheme=https")[1] == f"gs://bucket/runs?scheme=https&{limit}"
+    for place in ("gs://bucket/runs?retry_limit_seconds=3", "s3://bucket/runs"):
+        assert open_filesystem(place)[1] == place
 
 
 def test_while_a_file_is_replaced_readers_see_the_old_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 from bistil_ray.data import patience
 from bistil_ray.data.corpus import list_shards, read_texts
@@ -53,6 +54,7 @@ def test_what_may_pass_is_tried_again_with_growing_pauses_and_a_limit(problem: O
         PermissionError(errno.EACCES, "Permission denied"),
         OSError("Couldn't deserialize thrift: don't know what type"),
         OSError("When reading key 'a' in bucket 'b': AWS Error ACCESS_DENIED during GetObject operation: no"),
+        OfflineModeIsEnabled("HF_HUB_OFFLINE is set"),
     ],
 )
 def test_what_will_not_pass_is_not_waited_for(problem: OSError) -> None:
