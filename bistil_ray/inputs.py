@@ -63,7 +63,8 @@ def look_at_task(config: RunConfig) -> TaskFacts:
     """Check the labelled data and the task teachers given for it.
 
     Needed are the training split of each language whose labels are learned from and each target's test split; all
-    labels must be in the source's training split.
+    labels must be in the source's training split. Looked at besides are the source's test set and the validation sets
+    of all that are learned from.
     """
     task = TASKS[config.task]
     needed = {lang: ["test"] for lang in config.langs}
@@ -76,7 +77,9 @@ def look_at_task(config: RunConfig) -> TaskFacts:
 
     train = {lang: read(lang, "train") for lang in config.taught_in}
     labels = task.labels(train[config.source], config.label_map)
-    needed[config.source] += [split for split in ("test", "validation") if split in places[config.source]]
+    for lang in config.taught_in:
+        known = ("test", "validation") if lang == config.source else ("validation",)
+        needed[lang] += [split for split in known if split in places[lang]]
     for lang, splits in needed.items():
         for split in dict.fromkeys(splits):
             task.relabel(train[lang] if split == "train" else read(lang, split), config.label_map, labels)

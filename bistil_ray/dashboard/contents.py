@@ -21,8 +21,8 @@ from .importance import importance_of
 from .progress import count_states, seconds_left
 
 SCORES = (
-    "score", "validation_score", "teacher_score", "retention", "agreement", "source_score", "params", "bytes",
-    "vocab_size", "flops_per_token", "latency_ms",
+    "score", "validation_score", "validation_lang", "teacher_score", "retention", "agreement", "source_score", "params",
+    "bytes", "vocab_size", "flops_per_token", "latency_ms",
 )  # fmt: skip
 """Fields of a record that say how good, large and fast a model is; what it is, its step says."""
 

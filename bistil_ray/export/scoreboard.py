@@ -11,9 +11,10 @@ from .origin import Origin
 def scores_beside_peers(origin: Origin) -> str:
     """Write the table of scores and what there is to say about them, as Markdown."""
     record = origin.record
+    validated_in = record.validation_lang or record.source
     head = (
         "| model | recipe | layers x width | parameters | size | latency | "
-        f"{record.metric} {record.lang} test | {record.source} test | {record.source} validation |\n"
+        f"{record.metric} {record.lang} test | {record.source} test | {validated_in} validation |\n"
         "| --- | --- | --: | --: | --: | --: | --: | --: | --: |"
     )
     rows = [_row("**this model**", record), *(_row(_name(peer), peer) for peer in origin.peers)]
@@ -39,7 +40,7 @@ def _name(record: Record) -> str:
 
 
 def _selection(origin: Origin) -> str:
-    record, source = origin.record, language_name(origin.record.source)
+    record = origin.record
     if not record.is_student:
         return "It is the undistilled teacher that students were compared with."
     students = [other for other in origin.run if other.is_student and other.lang == record.lang]
@@ -48,10 +49,12 @@ def _selection(origin: Origin) -> str:
     among = f"of the run's {len(students)} students of this language"
     if not origin.is_best:
         return f"It is one {among}, and not the one the run chose."
+    validated_in = language_name(record.validation_lang or record.source)
     if record.validation_score is None:
-        return f"It is the smallest {among}: there was no {source} validation set to choose by."
-    by_validation = f"It was chosen {among} by the score on the {source} validation set"
-    if len({student.recipe for student in students}) == 1 or any(student.agreement is None for student in students):
+        return f"It is the smallest {among}: there was no {validated_in} validation set to choose by."
+    by_validation = f"It was chosen {among} by the score on the {validated_in} validation set"
+    recipes = {student.recipe for student in students}
+    if len(recipes) == 1 or record.is_validated_in_target or any(student.agreement is None for student in students):
         return f"{by_validation}."
     return f"{by_validation}, and among recipes by how far it agrees with its teacher in the target language."
 

@@ -152,6 +152,11 @@ def _training_inputs(task: TaskFacts, languages: Sequence[str]) -> dict[str, Inp
 
 
 def _scoring_inputs(config: RunConfig, task: TaskFacts, lang: str) -> dict[str, Input]:
-    source = task.files[config.source]
-    inputs = {"test": task.files[lang]["test"]}
-    return inputs | {f"source_{split}": source[split] for split in ("validation", "test") if split in source}
+    """The test sets of target and source, and validation data: the target's own where its labels are learned from."""
+    source, target = task.files[config.source], task.files[lang]
+    inputs = {"test": target["test"]}
+    inputs |= {f"source_{split}": source[split] for split in ("validation", "test") if split in source}
+    if lang in config.taught_in and "validation" in target:
+        del inputs["source_validation"]
+        inputs["validation"] = target["validation"]
+    return inputs

@@ -50,6 +50,8 @@ class Record(BaseModel):
     metric: str
     score: float
     validation_score: float | None = None
+    validation_lang: str | None = None
+    """Whose validation data: ``lang`` where labels of it were learned from, else ``source``; older records lack it."""
     teacher_score: float | None = None
     retention: float | None = None
     """``score / teacher_score``."""
@@ -71,6 +73,11 @@ class Record(BaseModel):
     def is_student(self) -> bool:
         """Tell a student from an undistilled teacher."""
         return self.recipe != TEACHER
+
+    @property
+    def is_validated_in_target(self) -> bool:
+        """Tell whether its validation score says what it can do in the language that it is for."""
+        return self.validation_lang == self.lang
 
     @property
     def is_taught_from(self) -> bool:

@@ -47,14 +47,15 @@ def arrange(records: Iterable[Record], sort: str = "score") -> list[Record]:
 
 
 def best_per_language(records: Iterable[Record]) -> dict[str, Record]:
-    """Choose each language's student, without any label of the target language.
+    """Choose each language's student, without any label of a target language but those that the run learns from.
 
     Among students of a recipe it is the one with the highest validation score, among equals the one with the fewest
     parameters, then with the highest agreement with its teacher in the target; in the end the name of its step decides,
     so that the order of ``records`` has no part in it. A student without a validation score is chosen only where none
     has one. Among the chosen of several recipes it is the one that promises most in the target: the validation score of
     its teacher times its agreement with it there, by agreement where that is the same. Recipes differ in how much they
-    learn of the source language, so validation in that would favour those that learn little else.
+    learn of the source language, so validation in that would favour those that learn little else. Where labels of the
+    target are learned from and validated on, validation chooses among recipes too.
     """
     kept = list(records)
     students: dict[str, dict[str, Record]] = {}
@@ -73,12 +74,12 @@ def _merit(record: Record) -> tuple[float, int, float, str]:
 
 
 def _most_promising(students: Sequence[Record], records: Iterable[Record]) -> Record:
-    """Choose among students of one language; by validation alone where one's promise is not known."""
+    """Choose among students of one language; by validation where that is in it, or one's promise is not known."""
     taught = {(one.lang, one.teacher): one.validation_score for one in records if one.is_taught_from}
     promises: dict[str, tuple[float, float]] = {}
     for student in students:
         validation = taught.get((student.lang, student.teacher))
-        if validation is None or student.agreement is None:
+        if validation is None or student.agreement is None or student.is_validated_in_target:
             return max(students, key=_merit)
         promises[student.step] = validation * student.agreement, student.agreement
     return max(students, key=lambda student: (promises[student.step], _merit(student)))

@@ -20,21 +20,28 @@ from .context import Job
 from .labelled import labelled_examples, task_of
 
 PREDICTIONS = "predictions.jsonl"
+SETS = (
+    ("test", "lang", "score"),
+    ("source_test", "source", "source_score"),
+    ("source_validation", "source", "validation_score"),
+    ("validation", "lang", "validation_score"),
+)
+"""Labelled sets by their role among a step's inputs: whose language they are of, and what a score on them is called."""
 
 
 def score(speakers: Mapping[str, PreTrainedModel], folder: Path, job: Job) -> dict[str, Any]:
-    """Score a model zero-shot on the target's test set, and on the source's test and validation sets where given.
+    """Score a model on the target's test set and, where they are given, the source's and a validation set of either.
 
     ``speakers`` is the model as it reads each of the two languages, ``folder`` holds its tokenizers. What it says of
     the test set is kept in ``predictions.jsonl``, a line an example.
     """
     task, labels = task_of(job), job.settings["labels"]
-    scores: dict[str, Any] = {"source_score": None, "validation_score": None}
-    for name, field in (("test", "score"), ("source_test", "source_score"), ("source_validation", "validation_score")):
+    scores: dict[str, Any] = {"source_score": None, "validation_score": None, "validation_lang": None}
+    for name, whose, field in SETS:
         if name not in job.inputs:
             continue
         gold = labelled_examples(job, name)
-        language = job.settings["lang" if name == "test" else "source"]
+        language = job.settings[whose]
         model, tokenizer = speakers[language], tokenizer_for(folder, language)
         longest = job.settings["max_length"]
         predicted = task.predict(model, tokenizer, gold, model_labels(model) if labels else (), longest)
@@ -43,6 +50,8 @@ def score(speakers: Mapping[str, PreTrainedModel], folder: Path, job: Job) -> di
         if field == "score":
             write_text(job.folder / PREDICTIONS, "".join(f"{json.dumps(answer)}\n" for answer in predicted))
             scores |= {"details": found.details, **_beside_teacher(job, gold, predicted, found.score)}
+        if field == "validation_score":
+            scores["validation_lang"] = language
     return scores
 
 
@@ -83,6 +92,7 @@ def make_record(
         "metric": task_of(job).metric,
         "score": scores["score"],
         "validation_score": scores["validation_score"],
+        "validation_lang": scores["validation_lang"],
         "source_score": scores["source_score"],
         "teacher_score": scores["teacher_score"],
         "retention": scores["retention"],

@@ -112,6 +112,23 @@ def test_a_student_learns_from_the_labels_of_languages_it_speaks() -> None:
     assert learned == {"sw": ["en", "sw"], "yo": ["en"], "ha": ["en"]}
 
 
+def test_labels_that_are_learned_from_validate_their_own_language() -> None:
+    known = facts()
+    splits = ("train", "validation", "test")
+    files = {
+        lang: {split: Input(f"ner/{lang}/{split}", f"{lang} {split}") for split in splits} for lang in ("en", *LANGS)
+    }
+    task = replace(known.task, files=files, train_tokens={256: {"en": 3200, "sw": 1600}})
+    plan = make_plan(config(task_sources=["en", "sw"]), replace(known, task=task))
+    for step in plan:
+        if step.kind in ("evaluate", "finetune"):
+            roles = {role: given for role, given in step.inputs.items() if "validation" in role}
+            taught = step.settings["lang"] == "sw"
+            assert roles == (
+                {"validation": "ner/sw/validation"} if taught else {"source_validation": "ner/en/validation"}
+            )
+
+
 def test_widths_multiply_students() -> None:
     plan = make_plan(config(hidden=[64, 32], densities=[0.08]), facts(LANGS, teacher("big")))
     assert plan.by_kind()["distil"] == 6

@@ -38,9 +38,9 @@ function drawBest(run) {
     figure("best-figure", bestSentence(run, rows), () => bestFigure(run, rows, recipes), 110 + 38 * rows.length),
     table(`${run.metric} on the test set, with the best student of every other recipe`, columns, rows),
     note("The best student of a recipe is the one with the highest score on validation data of the source language; among recipes "
-      + "counts how far it agrees in the target language with its teacher, times the teacher's own validation score. No label of the "
-      + "target language has a part in the choice, so it need not be the student with the highest test score. Latency is the median "
-      + "for one text of 128 tokens on one CPU thread."));
+      + "counts how far it agrees in the target language with its teacher, times the teacher's own validation score. Where labels of the "
+      + "target were learned from, its own validation data choose instead, where there are any. No test label has a part in the choice, so "
+      + "it need not be the student with the highest test score. Latency is the median for one text of 128 tokens on one CPU thread."));
 }
 
 function noStudents(run) {

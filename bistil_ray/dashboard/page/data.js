@@ -31,7 +31,8 @@ function decode(data) {
   const teachers = records.filter(isTeacher);
   for (const student of students) {
     const taught = teachers.find((one) => isTaughtFrom(one) && one.lang === student.lang && one.teacher === student.teacher);
-    const known = student.agreement != null && taught?.validation_score != null;
+    const inTarget = student.validation_lang === student.lang;
+    const known = !inTarget && student.agreement != null && taught?.validation_score != null;
     student.promise = known ? student.agreement * taught.validation_score : null;
   }
   return { ...data, steps, students, teachers };
@@ -42,7 +43,10 @@ function isTaughtFrom(teacher) {
   return teacher.agreement == null;
 }
 
-/** Choose a student as the run does: by validation among those of a recipe, by what they promise among recipes. */
+/**
+ * Choose a student as the run does: by validation among those of a recipe, by what they promise among recipes, which
+ * those do not that were validated in their own language.
+ */
 function bestOf(students) {
   const chosen = [...groupBy(students, (student) => student.recipe).values()].map(bestByValidation);
   if (!chosen.every((student) => student.promise != null)) return bestByValidation(chosen);

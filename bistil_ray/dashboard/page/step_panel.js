@@ -66,7 +66,7 @@ function facts(run, step) {
       [`${run.metric} on the test set`, asScore(record.score)],
       ["of its teacher’s", asPercent(record.retention)],
       ["its teacher", asScore(record.teacher_score)],
-      ["validation, source language", asScore(record.validation_score)],
+      [`validation, ${record.validation_lang ?? run.run.source}`, asScore(record.validation_score)],
       ["test, source language", asScore(record.source_score)],
       ["parameters", asCount(record.params)],
       ["size", asMegabytes(record.bytes)],

@@ -62,6 +62,9 @@ def test_labels_of_the_target_are_owned_up_to(folder: Path, records: Records) ->
     assert "No Swahili labels were used" in zero_shot and "zero-shot" in zero_shot
     taught = model_card(folder, Origin(records[1], records, config(task_sources=["en", "sw"])))
     assert "Swahili labels were learned from, too" in taught and "zero-shot" not in taught
+    own = [record.model_copy(update={"validation_lang": "sw", "agreement": 0.5}) for record in records]
+    said = model_card(folder, Origin(own[1], own, config(task_sources=["en", "sw"])))
+    assert "sw validation |" in said and "by the score on the Swahili validation set." in said
 
 
 def test_text_that_phase_2_saw_is_said_whether_the_recipe_or_the_run_asked_for_it(

@@ -56,6 +56,19 @@ def test_among_students_of_one_recipe_validation_decides_whatever_agrees_most() 
     assert best_per_language([teacher, chosen, other])["sw"] is chosen
 
 
+def test_validation_in_the_target_itself_decides_among_recipes_too() -> None:
+    teacher = make_record("teacher", recipe="teacher", density=None, validation_score=0.9)
+
+    def best(validation_lang: str | None) -> str:
+        right = make_record(
+            "right", recipe="nodistil", validation_score=0.8, agreement=0.3, validation_lang=validation_lang
+        )
+        follows = make_record("follows", validation_score=0.7, agreement=0.9, validation_lang=validation_lang)
+        return best_per_language([teacher, right, follows])["sw"].step
+
+    assert (best("sw"), best("en"), best(None)) == ("right", "follows", "follows")
+
+
 def test_among_equals_the_smaller_student_is_chosen() -> None:
     records = [make_record("big", params=9), make_record("small", params=3), make_record("middle", params=5)]
     assert best_per_language(records)["sw"].step == "small"

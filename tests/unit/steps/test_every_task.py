@@ -21,6 +21,7 @@ from bistil_ray.results.records import Record
 from bistil_ray.sparse.delta import apply_delta
 from bistil_ray.sparse.files import load_delta
 from bistil_ray.steps.local import run_here
+from bistil_ray.storage import read_result
 from bistil_ray.tasks.registry import TASKS
 
 TEXT = "Amina came from Mombasa"
@@ -221,3 +222,8 @@ def test_labels_of_several_languages_teach_the_teacher_and_the_student_that_spea
                 seen[name, step.kind] = max(json.loads(line)["tokens"] for line in lines)
     assert seen["both", "task-teacher"] == 2 * seen["alone", "task-teacher"]
     assert seen["both", "finetune"] == 2 * seen["alone", "finetune"]
+    records = [
+        read_result(work / step.key)["record"] for plan in (both, alone) for step in plan if step.kind == "finetune"
+    ]
+    assert [record["validation_lang"] for record in records] == ["sw", "en"]
+    assert all(record["validation_score"] is not None for record in records)
