@@ -104,12 +104,12 @@ def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     try:
         return body(job, RayContext(_forward(tune.report), device))
     finally:
-        _let_go()
+        let_go()
         if slot.gpus:
             torch.cuda.empty_cache()  # which others on this GPU may need before the next step here
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Give back what a step has held: a process runs many of them.
 
     Models hold themselves in cycles, and of what is freed the heaps of glibc's threads return nothing by themselves.
