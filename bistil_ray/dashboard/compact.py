@@ -8,19 +8,21 @@ from typing import Any
 
 DIGITS = 5
 """Significant digits of a fraction: more than any picture shows."""
+EXACT = 12
+"""Those of a score, which the page compares with others and rounds: 0.144503 is 0.145, and 0.1445 would be 0.144."""
 
 
-def compact_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def compact_table(rows: Sequence[Mapping[str, Any]], digits: int = DIGITS) -> dict[str, Any]:
     """Write rows as columns: ``{"all": value}``, ``{"words": [...], "at": [...]}`` or ``{"each": [...]}``.
 
-    ``at`` holds places in ``words``. What a row lacks is None.
+    ``at`` holds places in ``words``. What a row lacks is None. Fractions have so many significant ``digits``.
     """
     names = dict.fromkeys(name for row in rows for name in row)
-    return {"rows": len(rows), "columns": {name: _column([row.get(name) for row in rows]) for name in names}}
+    return {"rows": len(rows), "columns": {name: _column([row.get(name) for row in rows], digits) for name in names}}
 
 
-def _column(values: Sequence[Any]) -> dict[str, Any]:
-    shown = [_rounded(value) for value in values]
+def _column(values: Sequence[Any], digits: int) -> dict[str, Any]:
+    shown = [_rounded(value, digits) for value in values]
     words = {json.dumps(value): value for value in shown}
     if len(words) == 1:
         return {"all": shown[0]}
@@ -30,15 +32,15 @@ def _column(values: Sequence[Any]) -> dict[str, Any]:
     return {"words": list(words.values()), "at": [places[json.dumps(value)] for value in shown]}
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401
+def _rounded(value: Any, digits: int) -> Any:  # noqa: ANN401
     """Cut a fraction's digits; NaN and infinity, which JSON does not know, become None."""
     if not isinstance(value, float):
         return value
     if value != value or value in (float("inf"), float("-inf")):
         return None
-    return int(value) if value.is_integer() else float(f"{value:.{DIGITS}g}")
+    return int(value) if value.is_integer() else float(f"{value:.{digits}g}")
 
 
 def compact_numbers(values: Sequence[float]) -> list[Any]:
     """Write numbers with no more digits than a picture shows."""
-    return [_rounded(float(value)) for value in values]
+    return [_rounded(float(value), DIGITS) for value in values]

@@ -14,7 +14,7 @@ from ..facts import display_names
 from ..languages import language_name
 from ..planning.assignments import label
 from ..results.records import SETTING
-from .compact import compact_numbers, compact_table
+from .compact import EXACT, compact_numbers, compact_table
 from .curves import Curve
 from .gather import RunState
 from .importance import importance_of
@@ -56,7 +56,8 @@ def page_data(state: RunState) -> dict[str, Any]:
             [
                 {"at": place_of[record.step], **{name: getattr(record, name) for name in (*SETTING, *SCORES)}}
                 for record in records
-            ]
+            ],
+            digits=EXACT,
         ),
         "curves": {place_of[key]: [_curve(curve) for curve in curves] for key, curves in state.curves.items()},
         "importance": [asdict(importance) for importance in importance_of(records)],

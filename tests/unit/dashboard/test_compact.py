@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bistil_ray.dashboard.compact import compact_table
+from bistil_ray.dashboard.compact import EXACT, compact_table
 
 
 def unpacked(table: dict[str, Any]) -> list[dict[str, Any]]:
@@ -47,3 +47,9 @@ def test_equal_looking_values_stay_apart(values: list[Any]) -> None:
 
 def test_no_rows_are_a_table_too() -> None:
     assert compact_table([]) == {"rows": 0, "columns": {}}
+
+
+def test_scores_keep_the_digits_that_rounding_and_choosing_take() -> None:
+    rows = [{"score": 0.1445030267525874}, {"score": 0.1445030267}]
+    scores = [row["score"] for row in unpacked(compact_table(rows, digits=EXACT))]
+    assert f"{scores[0]:.3f}" == "0.145" and scores[0] > scores[1]
