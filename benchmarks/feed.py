@@ -39,7 +39,7 @@ from .step.product import ProductStep
 BATCH, STEPS, FOREVER = 16, 12, 100_000
 COUNTED, VOCABULARY = 20_000_000, 120_000
 TIMES = 20
-PARTS = 8
+PARTS = 16
 
 
 class Took(NamedTuple):
