@@ -12,6 +12,8 @@ import sys
 from dataclasses import replace
 from statistics import median
 
+from bistil_ray.train.allocator import ENVIRONMENT
+
 from .plain import PlainStep
 from .process import Side, Step, device_name, peak_flops, precision_of
 from .product import ProductStep
@@ -30,7 +32,7 @@ def main() -> None:
     precision = precision_of(chosen.precision)
     peak = peak_flops(shape, precision, chosen.threads)
     plain = Side(PlainStep, shape, chosen.plain_precision, chosen.threads)
-    product = Side(ProductStep, shape, precision, chosen.threads, accumulation=chosen.accumulation)
+    product = Side(ProductStep, shape, precision, chosen.threads, ENVIRONMENT, accumulation=chosen.accumulation)
     pairs = [(plain.step(number), product.step(number)) for number in range(chosen.steps + 1)]
     memory = {"plain": plain.end(), "product": product.end()}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
+from unittest.mock import patch
 
 import psutil
 import torch
@@ -56,13 +59,22 @@ class Memory(NamedTuple):
 class Side:
     """A process that holds both models and takes steps of a ``kind``."""
 
-    def __init__(self, kind: Kind, shape: Shape, precision: str, threads: int, **settings: int) -> None:
-        """Start the process; it builds its models at the first step."""
+    def __init__(
+        self,
+        kind: Kind,
+        shape: Shape,
+        precision: str,
+        threads: int,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        **settings: int,
+    ) -> None:
+        """Start the process, with ``environment`` besides this one's; it builds its models at the first step."""
         context = get_context("spawn")
         self._here, there = context.Pipe()
         make = partial(kind, lr=LR, precision=precision, **settings)
         self._process = context.Process(target=_serve, args=(there, make, shape, threads), daemon=True)
-        self._process.start()
+        with patch.dict(os.environ, {**environment, **os.environ}):
+            self._process.start()
 
     def step(self, number: int) -> Step:
         """Take step ``number``, whose batch is the same on every side."""

@@ -18,6 +18,7 @@ from ..errors import ClusterError, ConfigError, first_line
 from ..planning.plan import Plan
 from ..planning.sharing import companions
 from ..settings import Execution
+from ..train.allocator import ENVIRONMENT
 from .gpu_share import MOST, GpuRoom
 from .joining import cluster_to_join, join
 from .slot import MODELS, PACKS, Slot
@@ -92,6 +93,8 @@ def _start_local(execution: Execution) -> None:
     """Start a cluster on this machine; Ray gives its parts 30 seconds, which a busy machine may need twice."""
     # What a lost trial leaves of Ray Train is cleaned up through the dashboard; nothing else needs it.
     dashboard = _launcher(execution) == "train"
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # of the processes that Ray starts
     for attempt in range(STARTS):
         try:
             with _groups_of_their_own():

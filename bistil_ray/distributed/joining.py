@@ -13,6 +13,7 @@ from ray._private.grpc_utils import init_grpc_channel
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from ..errors import ConfigError, first_line
+from ..train.allocator import ENVIRONMENT
 
 ANSWER_SECONDS = 5.0
 HOW_TO_GIVE_A_TOKEN = (
@@ -49,7 +50,9 @@ def join(address: str) -> None:
     if address != "auto":
         _knock(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address=address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": dict(ENVIRONMENT)}
+        )
     except (ConnectionError, RuntimeError, ValueError) as problem:
         raise ConfigError(f"--address {address!r} cannot be joined: {first_line(problem)}") from problem
 

@@ -6,14 +6,11 @@ reports it as its result, so that only lost processes lead to another attempt.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
 import os
 import pickle
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +27,7 @@ from ..steps.context import Context, Job
 from ..steps.examination import Paused
 from ..steps.run import in_turn, make_job, run_in_turn
 from ..steps.side_by_side import run_side_by_side
+from ..train.allocator import let_go
 from ..train.notice import TERMINATED
 from .slot import Slot, slot_of
 from .stream import RayContext
@@ -104,19 +102,9 @@ def _in_process(job: Job, slot: Slot, body: Body) -> dict[str, Any]:
     try:
         return body(job, RayContext(_forward(tune.report), device))
     finally:
-        let_go()
+        let_go()  # a process runs many steps
         if slot.gpus:
             torch.cuda.empty_cache()  # which others on this GPU may need before the next step here
-
-
-def let_go() -> None:
-    """Give back what a step has held: a process runs many of them.
-
-    Models hold themselves in cycles, and of what is freed the heaps of glibc's threads return nothing by themselves.
-    """
-    gc.collect()
-    with suppress(OSError, AttributeError):  # other C libraries have no such call
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _on_workers(job: Job, slot: Slot, body: Body) -> dict[str, Any]:

@@ -8,11 +8,12 @@ does, so that its numbers can be compared with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from .by_parts import sum_by_parts
 from .precision import at_least_float32
@@ -39,12 +40,23 @@ def attention_map(
     ``scale`` is by default one over the root of d. In float32 at least, or rounded to ``dtype``, which is then what is
     kept for the gradients, too.
     """
-    inverse = query_BHTd.shape[-1] ** 0.5 if scale is None else 1 / scale
     # Divided, not multiplied by the inverse: very sharp attention shows the last bit of the scores.
-    scores_BHTT = torch.matmul(query_BHTd, key_BHTd.transpose(2, 3)).div_(inverse)
+    scores_BHTT = torch.matmul(query_BHTd, key_BHTd.transpose(2, 3)).div_(_divisor(query_BHTd, scale))
     if mask_B1TT is not None:
         scores_BHTT = scores_BHTT.masked_fill_(~mask_B1TT, torch.finfo(scores_BHTT.dtype).min)
     return scores_BHTT.softmax(dim=-1, dtype=dtype or torch.promote_types(scores_BHTT.dtype, torch.float32))
+
+
+def gradients_through_map(
+    map_BHTT: Tensor, gradient_BHTT: Tensor, query_BHTd: Tensor, key_BHTd: Tensor, scale: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Gradients BHTd of queries and keys, given their ``attention_map`` and its gradient, both of one precision."""
+    scores_BHTT = torch._softmax_backward_data(gradient_BHTT, map_BHTT, -1, map_BHTT.dtype).to(query_BHTd.dtype)
+    divisor = _divisor(query_BHTd, scale)
+    return (
+        torch.matmul(scores_BHTT, key_BHTd).div_(divisor),
+        torch.matmul(scores_BHTT.transpose(2, 3), query_BHTd).div_(divisor),
+    )
 
 
 def valid_pairs(valid_BT: Tensor) -> Tensor:
@@ -167,17 +179,44 @@ def _squared_difference(student_BHTT: Tensor, teacher_BHTT: Tensor, counted: Ten
     return (F.mse_loss(student_BHTT, teacher_BHTT, reduction="none") * counted).sum()
 
 
-def _squared_difference_of_vectors(
-    query_BHTd: Tensor,
-    key_BHTd: Tensor,
-    mask_B1TT: Tensor | None,
-    teacher_query_BHTd: Tensor,
-    teacher_key_BHTd: Tensor,
-    teacher_mask_B1TT: Tensor | None,
-    pairs_BTT: Tensor | None,
-) -> Tensor:
-    student_BHTT = attention_map(query_BHTd, key_BHTd, mask_B1TT)
-    with torch.no_grad():
+def _squared_difference_of_vectors(*arguments: Tensor | None) -> Tensor:
+    difference: Tensor = _SquaredDifference.apply(*arguments)
+    return difference
+
+
+class _SquaredDifference(torch.autograd.Function):
+    """``_squared_difference`` of the maps of a student's and a teacher's vectors, the gradients by hand: in place."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        query_BHTd: Tensor,
+        key_BHTd: Tensor,
+        mask_B1TT: Tensor | None,
+        teacher_query_BHTd: Tensor,
+        teacher_key_BHTd: Tensor,
+        teacher_mask_B1TT: Tensor | None,
+        pairs_BTT: Tensor | None,
+    ) -> Tensor:
+        map_BHTT = attention_map(query_BHTd, key_BHTd, mask_B1TT)
         teacher_BHTT = attention_map(teacher_query_BHTd, teacher_key_BHTd, teacher_mask_B1TT)
-        teacher_BHTT = group_heads(teacher_BHTT, student_BHTT.shape[1])
-    return _squared_difference(student_BHTT, teacher_BHTT, None if pairs_BTT is None else pairs_BTT.unsqueeze(1))
+        difference_BHTT = group_heads(teacher_BHTT, map_BHTT.shape[1]).neg_().add_(map_BHTT)
+        if pairs_BTT is not None:
+            difference_BHTT.mul_(pairs_BTT.unsqueeze(1))
+        ctx.gradients = (
+            gradients_through_map(map_BHTT, difference_BHTT, query_BHTd, key_BHTd)
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        return torch.dot(difference_BHTT.view(-1), difference_BHTT.view(-1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        query, key = (found.mul_(2 * gradient) for found in ctx.gradients)
+        return query, key, *[None] * 5
+
+
+def _divisor(query_BHTd: Tensor, scale: float | None) -> float:
+    """What products of queries and keys are divided by."""
+    return float(query_BHTd.shape[-1] ** 0.5 if scale is None else 1 / scale)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..planning.step import Step
+from ..train.allocator import keep_freed
 from .context import LocalContext
 from .run import make_job, run_in_turn, run_step
 
@@ -18,6 +19,7 @@ def run_here(
     report: Callable[[Step, dict[str, Any]], None] = lambda step, metrics: None,
 ) -> dict[str, dict[str, Any]]:
     """Run ``steps`` in their order, those that are done being skipped; give their results by key."""
+    keep_freed()
     results: dict[str, dict[str, Any]] = {}
     for step in steps:
         context = LocalContext(lambda metrics, step=step: report(step, metrics))  # type: ignore[misc]

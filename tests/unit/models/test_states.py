@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from bistil_ray.errors import ModelError
-from bistil_ray.losses import by_parts
 from bistil_ray.losses.attention import attention_map
 from bistil_ray.models import states
 from bistil_ray.models.families import FAMILIES
@@ -231,22 +230,6 @@ def test_a_half_precision_model_can_be_observed(make_model, inputs) -> None:
     model = make_model("bert").bfloat16()
     seen = observe(model, inputs, hidden=[4], attention=[3])
     assert seen.hidden[0].dtype == torch.bfloat16 and seen.attention[0].dtype == torch.float32
-
-
-@pytest.mark.parametrize("sequences", [1, 2, 100])
-def test_attention_in_parts_is_plain_attention(monkeypatch, sequences: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(3, 5, 2, 7, 4, generator=generator, dtype=torch.float64)
-    mask = (torch.arange(7) < torch.tensor([7, 3, 1, 7, 5])[:, None])[:, None, None, :].expand(-1, 1, 7, -1)
-    monkeypatch.setitem(by_parts.ENTRIES, "cpu", sequences * 2 * 7 * 7)
-    for allowed in (None, mask):
-        found = []
-        for attend in (states._attention_by_parts, lambda q, k, v, m, _: attention_map(q, k, m) @ v):
-            parts = [part.clone().requires_grad_() for part in vectors]
-            mixed = attend(*parts, allowed, None)
-            found.append([mixed, *torch.autograd.grad(mixed.pow(3).sum(), parts)])
-        for ours, theirs in zip(*found, strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
 def test_maps_are_probabilities_before_dropout(make_model, inputs) -> None:

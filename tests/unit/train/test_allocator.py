@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from bistil_ray.distributed.launch import let_go
+from bistil_ray.train.allocator import let_go
 
 MEGABYTES = 100
 
