@@ -1,29 +1,30 @@
-"""What Ray Data's worker processes run: kept free of torch, so that they start fast and stay small."""
+"""What processes of Ray run for a step beside its own: kept free of torch, so that they start fast and stay small."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from ..data.order import read_chunk
 from ..errors import BistilError
 
+Item = TypeVar("Item")
+Product = TypeVar("Product")
 # These pickles never leave the cluster: they carry our own objects between our own processes.
 
 
-def apply(function: Callable[[Any], Any], row: dict[str, Any]) -> dict[str, Any]:
-    """Apply ``function`` to the item of a row, which keeps its index; a user's mistake is handed over as the product.
+def apply(function: Callable[[Item], Product], item: Item) -> Product | BistilError:
+    """Apply ``function`` to an item; a user's mistake is handed over as the product.
 
-    Raised here it would reach the user buried in Ray Data's own words.
+    Raised here it would reach the user buried in Ray's own words.
     """
     try:
-        product = function(pickle.loads(row["item"]))
+        return function(item)
     except BistilError as mistake:
-        product = mistake
-    return {"index": row["index"], "product": pickle.dumps(product)}
+        return mistake
 
 
 def read(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def _products(
     load: Load[Item, Product], items: Sequence[Item], device: torch.device, room: PlacementGroup, each: dict[str, float]
 ) -> Iterator[Product]:
     try:
-        rows = [{"index": index, "item": pickle.dumps(item)} for index, item in enumerate(items)]
+        rows = [{"item": pickle.dumps(item)} for item in items]
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Loaded,
             fn_constructor_args=(load, device.type, torch.get_num_threads()),
@@ -83,7 +83,7 @@ class _Loaded:
         self._function = load(torch.device(device))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return apply(self._function, row)
+        return {"product": pickle.dumps(apply(self._function, pickle.loads(row["item"])))}
 
 
 def _own_room() -> dict[str, float]:
