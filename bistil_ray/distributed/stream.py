@@ -1,4 +1,4 @@
-"""Ray Data under a step: mapping a function over shards, and streaming packed blocks in an exact order."""
+"""Ray under a step: a function mapped over shards, and packed blocks streamed in an exact order."""
 
 from __future__ import annotations
 
