@@ -49,10 +49,10 @@ def join(address: str) -> None:
     _require_token(address)
     if address != "auto":
         _knock(address)
+    # What a job was submitted with is in its environment, and Ray refuses to be told the same twice.
+    missing = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     try:
-        ray.init(
-            address=address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": dict(ENVIRONMENT)}
-        )
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": missing})
     except (ConnectionError, RuntimeError, ValueError) as problem:
         raise ConfigError(f"--address {address!r} cannot be joined: {first_line(problem)}") from problem
 

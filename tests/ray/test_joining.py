@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from bistil_ray.results.records import read_records
+from bistil_ray.train.allocator import ENVIRONMENT
 
 BIN = Path(sys.executable).parent
 DEADLINE = 300
@@ -68,9 +70,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def submit(head: Head, *words: str, **changed: str) -> subprocess.CompletedProcess[str]:
+def submit(head: Head, *words: str, runtime_env: str = "{}", **changed: str) -> subprocess.CompletedProcess[str]:
     """Run ``ray job submit`` until the head, which may still be starting, has taken the job or refused it."""
-    command = [BIN / "ray", "job", "submit", "--address", head.jobs, "--", *words]
+    command = [BIN / "ray", "job", "submit", "--address", head.jobs, "--runtime-env-json", runtime_env, "--", *words]
     for _ in range(60):
         ended = subprocess.run(
             command, env=head.environment | changed, capture_output=True, text=True, timeout=DEADLINE
@@ -81,12 +83,14 @@ def submit(head: Head, *words: str, **changed: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("environment", [{}, ENVIRONMENT], ids=["plain", "with the allocator's settings of its own"])
 def test_a_job_sweeps_on_the_cluster_it_was_submitted_to(
-    head: Head, tiny_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
+    head: Head, tiny_settings: dict[str, Any], bert_folder: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     settings = {**tiny_settings, "teachers": [str(bert_folder)], "storage": str(tmp_path / "runs"), "name": "job"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
-    ended = submit(head, str(BIN / "bistil-ray"), "sweep", "--config", str(tmp_path / "config.yaml"), "--yes")
+    words = [str(BIN / "bistil-ray"), "sweep", "--config", str(tmp_path / "config.yaml"), "--yes"]
+    ended = submit(head, *words, runtime_env=json.dumps({"env_vars": environment}))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "on 3 CPU core(s)" in ended.stdout, "it started a cluster of its own instead of joining the one at hand"
     assert {record.recipe for record in read_records(tmp_path / "runs" / "job")} == {"teacher", "bistil"}
