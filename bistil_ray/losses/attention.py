@@ -203,11 +203,8 @@ class _SquaredDifference(torch.autograd.Function):
         difference_BHTT = group_heads(teacher_BHTT, map_BHTT.shape[1]).neg_().add_(map_BHTT)
         if pairs_BTT is not None:
             difference_BHTT.mul_(pairs_BTT.unsqueeze(1))
-        ctx.gradients = (
-            gradients_through_map(map_BHTT, difference_BHTT, query_BHTd, key_BHTd)
-            if ctx.needs_input_grad[0]
-            else None
-        )
+        if any(ctx.needs_input_grad):
+            ctx.gradients = gradients_through_map(map_BHTT, difference_BHTT, query_BHTd, key_BHTd)
         return torch.dot(difference_BHTT.view(-1), difference_BHTT.view(-1))
 
     @staticmethod

@@ -12,17 +12,11 @@ import gc
 import os
 from contextlib import suppress
 
+LARGEST = 2**30
+"""Bytes of the largest tensors that come from the heap; larger ones are the system's at once."""
 ENVIRONMENT = {
-    "GLIBC_TUNABLES": ":".join(
-        f"glibc.malloc.{name}={value}"
-        for name, value in {
-            "arena_max": 1,
-            "mmap_threshold": 2**30,
-            "trim_threshold": 2**40,
-            "top_pad": 2**26,
-            "hugetlb": 1,
-        }.items()
-    )
+    "GLIBC_TUNABLES": f"glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold={LARGEST}:"
+    f"glibc.malloc.trim_threshold={2**40}:glibc.malloc.top_pad={2**26}:glibc.malloc.hugetlb=1"
 }
 """For processes that will train in any of their threads: one heap for all, in huge pages, that keeps what it has."""
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt, in <malloc.h>
@@ -34,7 +28,7 @@ def keep_freed() -> None:
         return
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(MMAP_THRESHOLD, 2**30)
+        library.mallopt(MMAP_THRESHOLD, LARGEST)
         library.mallopt(TRIM_THRESHOLD, 2**31 - 1)
 
 

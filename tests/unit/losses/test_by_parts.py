@@ -104,6 +104,14 @@ def test_attention_mse_of_vectors_teaches_no_teacher_and_no_values() -> None:
     assert teacher[0].query.grad is None and teacher[0].key.grad is None
 
 
+def test_where_the_keys_alone_learn_they_get_their_gradients() -> None:
+    (ours,), teacher = layers(1, 2, False, seed=1), layers(1, 2, False, seed=2)
+    attention_mse_of_vectors([ours], teacher).backward()
+    expected, ours.key.grad = ours.key.grad, None
+    attention_mse_of_vectors([ours._replace(query=ours.query.detach())], teacher).backward()
+    torch.testing.assert_close(ours.key.grad, expected, rtol=0, atol=0)
+
+
 def test_without_gradients_none_are_computed() -> None:
     student, teacher = layers(1, 2, False, seed=1), layers(1, 2, False, seed=2)
     with torch.no_grad():
