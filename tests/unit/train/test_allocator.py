@@ -48,7 +48,7 @@ def step():  # what a step allocates, in sizes that glibc takes from the system
     return [torch.ones(size * 2**18) for size in (8, 24, 72)]
 
 def train():
-    for _ in range(3):
+    for _ in range(20):  # until the heap has found its size
         step()
     before = faults()
     for _ in range(10):
