@@ -139,9 +139,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; what was written there takes its place when the block ends well.
 
     Whoever may read the folder may read what comes into it. Where ``path`` is a link, it stays, and what it leads to is
-    replaced. A folder takes the place of a folder, but no file does: StorageError.
+    replaced. A folder takes the place of a folder, but no file does: StorageError. Where the block fails, folders that
+    were made for it are gone again.
     """
     path = replaceable(path)
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -164,6 +166,9 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first that is not empty ends it, as all do when it went well
+            for folder in made:
+                folder.rmdir()
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401

@@ -111,8 +111,13 @@ def _start_local(execution: Execution) -> None:
             ray.shutdown()
             if attempt == STARTS - 1:
                 raise ClusterError(
-                    f"Ray did not start on this machine in {STARTS} attempts: {first_line(problem)}"
+                    f"Ray did not start on this machine in {STARTS} attempts: {_advice(first_line(problem))}"
                 ) from problem
+
+
+def _advice(reason: str) -> str:
+    """Say what to do about what kept Ray from starting, where that is known."""
+    return f"{reason}; name a folder with a shorter path in RAY_TMPDIR" if "AF_UNIX" in reason else reason
 
 
 @contextmanager

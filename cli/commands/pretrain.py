@@ -30,9 +30,11 @@ def pretrain(
     model: Annotated[
         str | None, typer.Option(help="Instead: the masked language model to train on, a hub id or a folder.")
     ] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help=f"Layers, from scratch; {LAYERS} if not given.")] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, max=1_000, help=f"Layers, from scratch; {LAYERS} if not given.")
+    ] = None,
     hidden: Annotated[
-        int | None, typer.Option(min=8, help=f"Hidden units, from scratch; {HIDDEN} if not given.")
+        int | None, typer.Option(min=8, max=100_000, help=f"Hidden units, from scratch; {HIDDEN} if not given.")
     ] = None,
     heads: Annotated[
         int | None,

@@ -52,12 +52,20 @@ def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     assert names(tmp_path) == ["file"]
 
 
-def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), replacing(tmp_path / "folder") as temporary:
+@pytest.mark.parametrize("place", ["folder", "new/folder"])
+def test_a_failed_folder_leaves_nothing(place: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), replacing(tmp_path / place) as temporary:
         temporary.mkdir()
         (temporary / "part").touch()
         raise RuntimeError
     assert names(tmp_path) == []
+
+
+def test_what_came_into_a_new_folder_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), replacing(tmp_path / "new/folder/file"):
+        (tmp_path / "new/other").touch()
+        raise RuntimeError
+    assert names(tmp_path / "new") == ["other"]
 
 
 def test_a_folder_takes_the_place_of_the_one_that_was_there(tmp_path: Path) -> None:
