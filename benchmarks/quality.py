@@ -67,6 +67,7 @@ CHANGES: dict[str, dict[str, object]] = {
     "phase 2 sees text": {"finetune.text_share": 0.5},
     "phase 2 sees much text": {"finetune.text_share": 0.75},
     "phase 2 without states": {"finetune.hidden_weight": 0, "finetune.attention_weight": 0},
+    "weights averaged": {"finetune.average": 0.5},
     "density 0.32": {"densities": "[0.32]"},
     "teacher tuned sparsely": {"teach.density": 0.08},
 }

@@ -161,6 +161,8 @@ class TaskDistillation(Optimisation):
     text_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the batches that are plain text of the target language, on which the student learns what the teacher
     makes of it; of as many tokens as the labelled ones, in whose place they are."""
+    average: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the steps, the last ones, whose weights are averaged; at 0 those of the very last step are kept."""
 
 
 class Merging(Optimisation):

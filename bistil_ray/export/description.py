@@ -118,7 +118,8 @@ def _phases(config: RunConfig, record: Record) -> list[str]:
         f"phase 1: {_on_text(text, config.packing.length) if text.steps else left_out}",
         f"phase 2: {_tuning(record.density, tune.dense_epochs, tune.sparse_epochs)}, {_pace(tune)}"
         + (f", temperature {tune.temperature:g}" if made.under_teacher else "")
-        + (f", {tune.text_share:.0%} of the batches plain text of the target language" if tune.text_share else ""),
+        + (f", {tune.text_share:.0%} of the batches plain text of the target language" if tune.text_share else "")
+        + (f", weights averaged over the last {tune.average:.0%} of its steps" if tune.average else ""),
     ]
 
 

@@ -7,6 +7,7 @@ merged, with tokenizer).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def run(job: Job, context: Context) -> dict[str, Any]:
         objective,
         in_turn,
         phase_of(job, dense, languages) if dense else None,
-        phase_of(job, sparse, languages),
+        replace(phase_of(job, sparse, languages), average=settings["average"]),
         surroundings(job, context),
         density=settings["density"],
         head=head_parameters(student),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .average import Average
 from .learned import Learned
 from .memory import Fitting
 from .notice import TERMINATED, notice
@@ -51,8 +52,10 @@ def run_phase(
     named = {name: parameter for name, parameter in objective.model.named_parameters() if parameter.requires_grad}
     learned = Learned(named, masks)
     optimizer = make_optimizer(learned.moved.values(), phase.lr)
+    average = Average(learned.moved, phase.average, phase.steps)
+    kept = {**learned.moved, **average.mean}
     progress = Progress()
-    if around.checkpoints is not None and (facts := load_checkpoint(around.checkpoints, learned.moved, optimizer)):
+    if around.checkpoints is not None and (facts := load_checkpoint(around.checkpoints, kept, optimizer)):
         learned.put_back()
         progress = Progress(**facts)
         log.info("continuing at step %d of %d", progress.step, phase.steps)
@@ -72,6 +75,7 @@ def run_phase(
             progress.cuts = fitting.cuts
             count_skipped(progress, terms, norm, _language(batch, phase))
             progress.step += 1
+            average.take_in(progress.step)
             follow_loss(progress, phase, terms, norm)
             # All ranks end together: one that went alone would leave the others waiting for it.
             told = is_signalled() or around.is_to_end()
@@ -84,11 +88,14 @@ def run_phase(
             after_step(progress)
             due = time.monotonic() - saved > phase.checkpoint_seconds or progress.step == stop or ending
             if around.checkpoints is not None and around.writes and due:
-                save_checkpoint(around.checkpoints, progress.step, learned.moved, optimizer, vars(progress))
+                save_checkpoint(around.checkpoints, progress.step, kept, optimizer, vars(progress))
                 saved = time.monotonic()
             if ending:
                 log.warning("told to end: saved at step %d of %d", progress.step, phase.steps)
                 raise SystemExit(TERMINATED)
+    if progress.step == phase.steps:
+        average.take_over()
+        learned.put_back()
     return progress
 
 

@@ -37,6 +37,8 @@ class Phase:
     seed: int = 0
     log_every: int = 20
     checkpoint_seconds: float = 120.0
+    average: float = 0.0
+    """Share of the steps, the last ones, whose weights are averaged to what the phase leaves."""
     languages: tuple[str, ...] = ()
     """What the numbers in ``language`` of a batch stand for, to name a batch by."""
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..storage import replacing, write_text
 
@@ -30,13 +30,14 @@ TENSORS = "state.safetensors"
 def save_checkpoint(
     folder: Path,
     step: int,
-    named: Mapping[str, nn.Parameter],
+    named: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
 ) -> None:
     """Write the checkpoint of ``step`` into ``folder`` and drop all but the newest two.
 
-    ``named`` are the parameters of the ``optimizer``: whole ones of a model, or rows of chosen entries.
+    ``named`` are the parameters of the ``optimizer``, whole ones of a model or rows of chosen entries, and what else
+    there is by name.
     """
     names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
     tensors = {f"model/{name}": parameter.detach() for name, parameter in named.items()}
@@ -58,7 +59,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(
-    folder: Path, named: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    folder: Path, named: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
     """Restore the newest readable checkpoint; give its facts, or None where there is none.
 
@@ -85,9 +86,7 @@ def _digest(tensors: Path, facts: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _restore(
-    tensors: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
+def _restore(tensors: Mapping[str, Tensor], parameters: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
     held = {name.removeprefix("model/") for name in tensors if name.startswith("model/")}
     if held != parameters.keys():
         raise ValueError("it is of another model")

@@ -79,6 +79,14 @@ def test_text_that_phase_2_saw_is_said_whether_the_recipe_or_the_run_asked_for_i
     assert said not in card("bistil", 0.0) and said not in card("nodistil", 0.25)
 
 
+def test_averaged_weights_are_said_to_be(folder: Path, record: Callable[..., Record]) -> None:
+    def card(average: float) -> str:
+        student = record("finetune-1")
+        return model_card(folder, Origin(student, [student], config(finetune={"average": average})))
+
+    assert "weights averaged over the last 75% of its steps" in card(0.75) and "averaged" not in card(0.0)
+
+
 def test_data_and_licences_are_those_given_or_unknown(folder: Path, records: Records) -> None:
     origin = Origin(records[1], records, config(label_map={"DATE": "O"}))
     text = model_card(folder, origin, licence="cc-by-4.0")

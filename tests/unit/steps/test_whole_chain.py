@@ -170,6 +170,20 @@ def test_accumulation_and_an_interruption_change_no_result(chain: Chain, tmp_pat
 
 
 @one_family
+def test_an_average_is_of_what_may_change_and_of_the_head(
+    chain: Chain, plan_for: Callable[..., Plan], bert_folder: Path
+) -> None:
+    overrides = ("distil.steps=24", "distil.evaluations=3", "finetune.average=0.5")
+    averaged = Chain(plan_for(bert_folder, *overrides), chain.folder, {})
+    assert averaged.place("distil") == chain.place("distil") and averaged.place("finetune") != chain.place("finetune")
+    run_here(averaged.plan, chain.folder)
+    mean, last = (load_delta(one.place("finetune") / "sft") for one in (averaged, chain))
+    for name, places in last.indices.items():
+        assert torch.isin(places, mean.indices[name]).float().mean() > 0.9, "the dense phase chooses as ever"
+    assert not torch.equal(mean.dense["classifier.weight"], last.dense["classifier.weight"])
+
+
+@one_family
 def test_the_baseline_recipe_learns_from_scratch(
     chain: Chain, plan_for: Callable[..., Plan], bert_folder: Path, tmp_path: Path
 ) -> None:
