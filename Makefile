@@ -12,7 +12,7 @@ sweep: .venv/installed
 
 # Two processes, each with whole files: half of the tests' time is waiting for processes of Ray to start.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff check

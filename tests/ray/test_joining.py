@@ -83,17 +83,33 @@ def submit(head: Head, *words: str, runtime_env: str = "{}", **changed: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", [{}, ENVIRONMENT], ids=["plain", "with the allocator's settings of its own"])
 def test_a_job_sweeps_on_the_cluster_it_was_submitted_to(
-    head: Head, tiny_settings: dict[str, Any], bert_folder: Path, tmp_path: Path, environment: dict[str, str]
+    head: Head, tiny_settings: dict[str, Any], bert_folder: Path, tmp_path: Path
 ) -> None:
     settings = {**tiny_settings, "teachers": [str(bert_folder)], "storage": str(tmp_path / "runs"), "name": "job"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     words = [str(BIN / "bistil-ray"), "sweep", "--config", str(tmp_path / "config.yaml"), "--yes"]
-    ended = submit(head, *words, runtime_env=json.dumps({"env_vars": environment}))
+    ended = submit(head, *words)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "on 3 CPU core(s)" in ended.stdout, "it started a cluster of its own instead of joining the one at hand"
     assert {record.recipe for record in read_records(tmp_path / "runs" / "job")} == {"teacher", "bistil"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [{}, ENVIRONMENT, {"GLIBC_TUNABLES": ""}], ids=["none", "the same", "another"])
+def test_workers_have_the_allocators_settings_unless_the_job_has_its_own(
+    head: Head, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "job.py").write_text(
+        "import os, ray\n"
+        "from bistil_ray.distributed.joining import join\n"
+        "join('auto')\n"
+        "print('workers have', repr(ray.get(ray.remote(os.getenv).remote('GLIBC_TUNABLES'))))\n"
+    )
+    ended = submit(head, sys.executable, str(tmp_path / "job.py"), runtime_env=json.dumps({"env_vars": environment}))
+    assert f"workers have {(ENVIRONMENT | environment)['GLIBC_TUNABLES']!r}" in ended.stdout, (
+        ended.stdout + ended.stderr
+    )
 
 
 @pytest.mark.slow

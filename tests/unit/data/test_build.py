@@ -122,13 +122,13 @@ def test_nothing_is_left_behind_when_a_later_input_fails(tmp_path: Path) -> None
     (tmp_path / "b.parquet").write_text("no table")
     with pytest.raises(DataError, match="not a Parquet file"):
         build_corpus(find_inputs(str(tmp_path)), Layout(), ANY_LENGTH, tmp_path / "corpora" / "sw")
-    assert list((tmp_path / "corpora").iterdir()) == []
+    assert not (tmp_path / "corpora").exists()
 
 
 def test_a_corpus_without_a_document_is_refused_with_the_reasons(build: Callable[..., Any], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no document is left of 3 rows: 2 too short, 1 null"):
         build(["a", "b", None], Selection())
-    assert list((tmp_path / "corpora").iterdir()) == []
+    assert not (tmp_path / "corpora").exists()
 
 
 def test_a_corpus_that_is_there_is_never_touched(tmp_path: Path) -> None:
