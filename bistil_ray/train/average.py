@@ -10,7 +10,7 @@ from torch.optim.swa_utils import get_swa_multi_avg_fn
 
 
 class Average:
-    """Follows parameters over the last ``share`` of ``steps`` steps.
+    """Follows parameters over the last ``share`` of ``steps`` steps, one at least.
 
     ``mean`` is theirs so far, by name with ``mean/`` before it; a checkpoint holds it beside them. Schmidt et al.
     (2023) found that weights so averaged carry over to other languages better.
@@ -19,7 +19,7 @@ class Average:
     def __init__(self, moved: Mapping[str, nn.Parameter], share: float, steps: int) -> None:
         """Follow ``moved``; nothing at all where ``share`` is 0."""
         self._moved = moved if share else {}
-        self._left_out = steps - round(share * steps)
+        self._left_out = steps - max(1, round(share * steps))
         self.mean: dict[str, Tensor] = {f"mean/{name}": value.detach().clone() for name, value in self._moved.items()}
 
     def take_in(self, step: int) -> None:

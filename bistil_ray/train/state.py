@@ -1,7 +1,7 @@
 """Checkpoints of a training phase: safetensors and JSON only, written whole or not at all, checked when read.
 
-A checkpoint is a folder ``step-000123/`` with the parameters of an optimiser, its tensors for each and ``state.json``,
-which holds what else there is to know and a digest of it all.
+A checkpoint is a folder ``step-000123/`` with the parameters of an optimiser, their mean where one is kept, the
+optimiser's tensors for each and ``state.json``, which holds what else there is to know and a digest of it all.
 Randomness needs no saving: every generator is derived from (seed, step).
 """
 

@@ -49,7 +49,7 @@ def train(make_toy: Callable, toy_batches: Callable) -> Callable[..., tuple[Weig
     return run
 
 
-@pytest.mark.parametrize(("share", "steps"), [(0.0, 1), (0.125, 1), (0.5, 4), (1.0, 8)])
+@pytest.mark.parametrize(("share", "steps"), [(0.0, 1), (0.01, 1), (0.125, 1), (0.5, 4), (1.0, 8)])
 def test_a_phase_leaves_the_mean_of_the_share_of_its_steps(share: float, steps: int, train: Callable) -> None:
     left, after = train(share)
     for name, value in left.items():
